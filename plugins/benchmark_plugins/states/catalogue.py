@@ -1,0 +1,7 @@
+"""Params and specs of the built-in states. Light: no torch here."""
+
+from __future__ import annotations
+
+from benchmark_core import MethodSpec
+
+SPECS: tuple[MethodSpec, ...] = ()
