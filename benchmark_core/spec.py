@@ -189,7 +189,9 @@ class MethodSpec:
     def __post_init__(self) -> None:
         where = f"{self.kind} {self.name!r}"
         if not _NAME.fullmatch(self.name):
-            raise ValueError(f"{where}: a name is lower-case words joined by '-', such as integrated-gradients")
+            raise ValueError(
+                f"{where}: a name is lower-case words joined by '-', such as integrated-gradients"
+            )
         if not _TARGET.fullmatch(self.target):
             raise ValueError(f"{where}: target must read 'package.module:Class', got {self.target!r}")
         if not (isinstance(self.params, type) and dataclasses.is_dataclass(self.params)):
@@ -286,7 +288,8 @@ class MetricSpec(MethodSpec):
     unit: `%`, `s`, ... or empty. direction: which way is better, or None for a description.
     range: the values it can take. scores: `score` (a number a sample), `bernoulli` (0 or 1 a sample),
     `conditional` (defined on a subset: `Scores.valid`), `set` (one number for all samples).
-    reads: `success` when only a fresh prediction on the result counts, so that attacks may stop early.
+    reads: `success` when only a fresh prediction on the result counts, `cost` when only what it cost does:
+    attacks may then stop early.
     reference: it compares with another defense (`reference: LABEL` in the suite): its `model`, or the
     `result` of the same method on it.
     """
@@ -296,7 +299,7 @@ class MetricSpec(MethodSpec):
     scores: Literal["score", "bernoulli", "conditional", "set"] = "score"
     unit: str = ""
     range: tuple[float, float] = (-math.inf, math.inf)
-    reads: Literal["success", "result"] = "result"
+    reads: Literal["success", "result", "cost"] = "result"
     reference: Literal["model", "result"] | None = None
     deterministic: bool = True
 

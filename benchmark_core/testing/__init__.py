@@ -12,7 +12,12 @@ from ..random import SampleRandom
 
 
 def make_task(
-    x_train: Tensor, y_train: Tensor, x_test: Tensor, y_test: Tensor, *, bounds: tuple[float, float] | None = None
+    x_train: Tensor,
+    y_train: Tensor,
+    x_test: Tensor,
+    y_test: Tensor,
+    *,
+    bounds: tuple[float, float] | None = None,
 ) -> Task:
     """A Task around given tensors; the box is `bounds`, or the range of the data feature by feature."""
     both = torch.cat([x_train, x_test])

@@ -1,0 +1,29 @@
+"""Keys and seeds: what makes two nodes the same work, and where their randomness comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Role = Literal["train", "select", "prepare", "attack", "explain", "measure"]
+
+#: Raise it when the engine changes what any node computes (selection, batching, random numbers, scoring).
+ENGINE_REVISION = 1
+
+
+def key_of(identity: Mapping[str, Any]) -> str:
+    """sha256 of the canonical JSON of everything that can change a node's result."""
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def seed_of(suite_seed: int, role: Role, repetition: int) -> int:
+    """A 63-bit seed from (suite seed, role, repetition): never from a method's name, so that methods are
+    compared on the same random numbers and adding one changes nobody's."""
+    digest = hashlib.sha256(f"robex/{suite_seed}/{role}/{repetition}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,160 @@
+"""Runs jobs in worker processes of this machine: forkserver workers with torch already imported, killed hard
+when a node exceeds its time or memory, replaced when they die.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import psutil
+
+from ...errors import RobexError
+from ..job import Job
+from .base import Outcome, Progressed
+
+#: How often memory is looked at, seconds.
+_POLL = 0.2
+
+
+@dataclass
+class _Slot:
+    process: Any
+    pipe: Connection
+    job: Job | None = None
+    deadline: float = float("inf")
+
+
+class LocalExecutor:
+    """node_timeout: seconds; memory: GiB a worker may hold (None: no bound)."""
+
+    def __init__(
+        self,
+        store: str,
+        plugin_files: Sequence[str],
+        *,
+        jobs: int,
+        node_timeout: float,
+        memory: float | None,
+    ) -> None:
+        self.slots = jobs
+        self._arguments = (store, tuple(plugin_files))
+        self._timeout = node_timeout
+        self._memory = memory
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["benchmark_core.run.worker"])
+        self._slots = [self._start() for _ in range(jobs)]
+
+    def submit(self, job: Job) -> None:
+        slot = next(s for s in self._slots if s.job is None)
+        slot.job = job
+        slot.deadline = time.monotonic() + self._timeout
+        # A worker that died while idle is found by `wait`: its pipe reads as closed.
+        with contextlib.suppress(OSError):
+            slot.pipe.send(job)
+
+    def wait(self, timeout: float) -> list[Outcome | Progressed]:
+        end = time.monotonic() + timeout
+        while True:
+            news = self._news(min(_POLL, max(0.0, end - time.monotonic())))
+            if news or time.monotonic() >= end:
+                return news
+
+    def close(self) -> None:
+        for slot in self._slots:
+            self._kill(slot)
+        self._slots = []
+
+    def _news(self, timeout: float) -> list[Outcome | Progressed]:
+        busy = {slot.pipe: slot for slot in self._slots if slot.job is not None}
+        news: list[Outcome | Progressed] = []
+        for pipe in wait(list(busy), timeout):
+            slot = busy[pipe]  # type: ignore[index]
+            try:
+                message = slot.pipe.recv()
+            except (EOFError, OSError):
+                news.append(self._lost(slot))
+                continue
+            news.append(message)
+            if isinstance(message, Outcome):
+                slot.job = None
+        now = time.monotonic()
+        for slot in busy.values():
+            if slot.job is not None and now > slot.deadline:
+                message = f"timed out after {self._timeout:g} s (limits: node_timeout)"
+                news.append(self._abort(slot, "timeout", message))
+            elif slot.job is not None and self._memory is not None:
+                held = _resident(slot.process.pid) / 2**30
+                if held > self._memory:
+                    message = f"held {held:.1f} GiB, more than {self._memory:g} GiB (limits: memory)"
+                    news.append(self._abort(slot, "memory", message))
+        return news
+
+    def _lost(self, slot: _Slot) -> Outcome:
+        slot.process.join(5)
+        code = slot.process.exitcode
+        if code is not None and code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
+        else:
+            how = f"ended with exit code {code}"
+        return self._abort(slot, "lost", f"its worker {how}; too little memory, or a crash in native code")
+
+    def _abort(self, slot: _Slot, status: Any, message: str) -> Outcome:
+        assert slot.job is not None
+        key = slot.job.node.key
+        self._kill(slot)
+        self._slots[self._slots.index(slot)] = self._start()
+        return Outcome(key, status, message=message)
+
+    def _start(self) -> _Slot:
+        from ..worker import main
+
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=main, args=(theirs, *self._arguments), daemon=True)
+        with _no_main():
+            process.start()
+        theirs.close()
+        return _Slot(process, ours)
+
+    def _kill(self, slot: _Slot) -> None:
+        slot.pipe.close()
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(slot.process.pid).children(recursive=True):
+                child.kill()
+        slot.process.kill()
+        slot.process.join(5)
+        if slot.process.is_alive():
+            raise RobexError(f"worker {slot.process.pid} cannot be killed; it may wait on a dead file system")
+
+
+@contextlib.contextmanager
+def _no_main() -> Any:
+    """Workers must not import the caller's __main__ again: it may be a script without a guard."""
+    import sys
+
+    main = sys.modules["__main__"]
+    hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+    main.__dict__["__spec__"] = None
+    try:
+        yield
+    finally:
+        main.__dict__.update(hidden)
+
+
+def _resident(pid: int) -> int:
+    try:
+        return psutil.Process(pid).memory_info().rss
+    except psutil.Error:
+        return 0
+
+
+def default_jobs() -> int:
+    """As many workers as this process may use cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

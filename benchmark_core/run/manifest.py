@@ -1,0 +1,53 @@
+"""What a run leaves in the store for boards: the suite's cells and the meaning of its metrics, so that a
+table needs neither the plugins nor the suite file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from ..plan.model import Plan
+from ..registry import Registry
+from ..spec import KINDS, AttackSpec, ExplainerSpec, MetricSpec
+
+
+def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
+    """JSON: suite (text, digest, overrides), labels of every kind in order, metrics, boards, cells."""
+    suite = plan.suite
+    metrics = {}
+    for entry in suite.of("metric"):
+        spec = registry.get("metric", entry.ref.name)
+        assert isinstance(spec, MetricSpec)
+        metrics[entry.label] = {
+            "name": spec.name,
+            "summary": spec.summary,
+            "unit": spec.unit,
+            "direction": spec.direction,
+            "range": [b if math.isfinite(b) else None for b in spec.range],
+            "scores": spec.scores,
+            "consumes": list(spec.consumes),
+        }
+    controls = [
+        entry.label
+        for kind in ("attack", "explainer")
+        for entry in suite.of(kind)
+        if isinstance(spec := registry.get(kind, entry.ref.name), AttackSpec | ExplainerSpec) and spec.control
+    ]
+    return {
+        "suite": suite.name,
+        "version": suite.version,
+        "description": suite.description,
+        "file": suite.file,
+        "digest": suite.digest,
+        "overrides": dict(suite.overrides),
+        "source": [list(part) for part in suite.source],
+        "seeds": suite.seeds,
+        "labels": {kind: [entry.label for entry in suite.of(kind)] for kind in KINDS},
+        "metrics": metrics,
+        "controls": controls,
+        "boards": [dataclasses.asdict(board) for board in suite.boards],
+        "left_out": dict(plan.left_out),
+        "cells": [[dict(c.coordinates), c.key, c.selection, c.result] for c in plan.cells],
+    }

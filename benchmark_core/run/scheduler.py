@@ -1,0 +1,282 @@
+"""Owns the DAG while it runs: what is ready, what failed, what that blocks, what is tried again.
+
+Executors only run nodes. A failed node blocks its descendants and nothing else; a stored result that turns
+out damaged is computed again; everything that finished is in the store, whatever happens next.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..plan.model import STAGES, Node, Plan
+from ..store import Store
+from .estimate import Estimator, count_places, place_of
+from .events import (
+    Event,
+    NodeFailed,
+    NodeFinished,
+    NodeProgress,
+    NodeStarted,
+    RunFinished,
+    RunStarted,
+    Warned,
+)
+from .executors.base import Executor, Outcome, Progressed
+from .job import Job
+
+Emit = Callable[[Event], None]
+
+_REASONS = {"failed": "error", "timeout": "timeout", "memory": "memory", "lost": "worker lost"}
+
+
+@dataclass
+class RunReport:
+    """What a run came to. failures: key -> the event that told it. blocked: keys that could not run."""
+
+    plan: Plan
+    ran: int
+    done: int
+    failures: dict[str, NodeFailed] = field(default_factory=dict)
+    blocked: set[str] = field(default_factory=set)
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        return 130 if self.interrupted else 1 if self.failures or self.blocked else 0
+
+
+class Scheduler:
+    """One run of a plan. `run()` returns when everything that can be done is done, or on Ctrl-C."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        executor: Callable[[], Executor],
+        emit: Emit,
+        *,
+        estimator: Estimator | None = None,
+        only: str | None = None,
+    ) -> None:
+        """executor: makes one; it is called only when there is something to run."""
+        self.plan, self.store, self.emit = plan, store, emit
+        self.estimator = estimator or Estimator()
+        self.limits = plan.suite.limits
+        self._todo = plan.needed(store.has, only)
+        self._order = {key: place for place, key in enumerate(plan.nodes)}
+        self._waits: dict[str, set[str]] = {}
+        self._feeds: defaultdict[str, set[str]] = defaultdict(set)
+        self._ready: list[tuple[int, str]] = []
+        self._running: set[str] = set()
+        self._tries: Counter[str] = Counter()
+        self._done = 0
+        self._left = count_places(self._todo.values())
+        for key, node in self._todo.items():
+            self._enlist(key, node)
+        self.executor = executor() if self._todo else None
+        self._slots = self.executor.slots if self.executor else 1
+        self.report = RunReport(plan, len(self._todo), len(plan.nodes) - len(self._todo))
+
+    def run(self) -> RunReport:
+        started = time.monotonic()
+        self.emit(self._started_event())
+        try:
+            while self.executor and (self._ready or self._running):
+                while self._ready and len(self._running) < self._slots:
+                    self._start(self.executor, heapq.heappop(self._ready)[1])
+                for news in self.executor.wait(1.0):
+                    self._hear(news)
+        except KeyboardInterrupt:
+            self.report.interrupted = True
+        finally:
+            if self.executor:
+                self.executor.close()
+        report = self.report
+        report.seconds = time.monotonic() - started
+        report.done += self._done
+        self.emit(self._finished_event())
+        return report
+
+    # -- bookkeeping --
+
+    def _enlist(self, key: str, node: Node) -> None:
+        """Wait for the inputs that have to be computed too; nodes without such are ready."""
+        self._waits[key] = {k for k in node.inputs.values() if k in self._todo}
+        for needed in self._waits[key]:
+            self._feeds[needed].add(key)
+        if not self._waits[key]:
+            heapq.heappush(self._ready, (self._order[key], key))
+
+    def _start(self, executor: Executor, key: str) -> None:
+        node = self._todo[key]
+        self._running.add(key)
+        self._tries[key] += 1
+        self.emit(NodeStarted(key, node.stage, node.title))
+        executor.submit(self._job(node))
+
+    def _job(self, node: Node) -> Job:
+        nodes, roles = self.plan.nodes, ("model", "reference_model")
+        models = {node.inputs[role]: nodes[node.inputs[role]] for role in roles if role in node.inputs}
+        producer = nodes[node.inputs["result"]] if node.stage == "measure" else None
+        suite = self.plan.suite
+        return Job(
+            node,
+            models,
+            producer if producer is not None and producer.method is not None else None,
+            self.limits.threads,
+            self.limits.device,
+            self.limits.batch_size,
+            {"name": suite.name, "version": suite.version, "digest": suite.digest},
+        )
+
+    def _hear(self, news: Outcome | Progressed) -> None:
+        if isinstance(news, Progressed):
+            self.emit(NodeProgress(news.key, news.done, news.total))
+            return
+        key, node = news.key, self._todo[news.key]
+        self._running.discard(key)
+        if news.status == "done":
+            self._finish(key, node, news.seconds)
+        elif news.status == "damaged" and self._tries[key] <= 1 + len(node.inputs):
+            self._recompute(news.damaged_key, key)
+            self.emit(Warned(f"{self.store.path}: {news.message}; it is computed again (kept as .bad)"))
+        elif news.status == "lost" and self._tries[key] <= self.limits.retries:
+            self.emit(Warned(f"{node.title}: {news.message}; trying again"))
+            heapq.heappush(self._ready, (self._order[key], key))
+        else:
+            self._fail(key, node, news)
+
+    def _finish(self, key: str, node: Node, seconds: float) -> None:
+        self._done += 1
+        self.estimator.learn(place_of(node), seconds)
+        self._left[place_of(node)] -= 1
+        del self._waits[key]
+        for fed in self._feeds.pop(key, ()):
+            if fed in self._waits:
+                self._waits[fed].discard(key)
+                if not self._waits[fed]:
+                    heapq.heappush(self._ready, (self._order[fed], fed))
+        self.emit(NodeFinished(key, node.stage, node.title, seconds, self._expected()))
+
+    def _expected(self) -> float | None:
+        """Seconds until the run ends, if all slots stay busy."""
+        left = self.estimator.total(self._left)
+        return None if left is None else left / self._slots
+
+    def _recompute(self, damaged: str, waiting: str) -> None:
+        """A stored input failed its checksum: set it aside, compute it (and what it needs), then go on."""
+        self._waits[waiting] = {damaged}
+        if damaged in self._waits:  # another node found it first
+            self._feeds[damaged].add(waiting)
+            return
+        self.store.set_aside(damaged)
+        stack = [damaged]
+        fresh: dict[str, Node] = {}
+        while stack:
+            key = stack.pop()
+            if key not in fresh and key not in self._waits and not self.store.has(key):
+                fresh[key] = self.plan.nodes[key]
+                stack.extend(fresh[key].inputs.values())
+        for key in fresh:
+            if key not in self._todo:
+                self.report.done -= 1
+                self.report.ran += 1
+            else:  # it ran in this run already
+                self._done -= 1
+        self._todo |= fresh
+        self._left.update(count_places(fresh.values()))
+        for key, node in fresh.items():
+            self._waits[key] = {k for k in node.inputs.values() if k in fresh or k in self._waits}
+            for needed in self._waits[key]:
+                self._feeds[needed].add(key)
+            if not self._waits[key]:
+                heapq.heappush(self._ready, (self._order[key], key))
+        self._feeds[damaged].add(waiting)
+
+    def _fail(self, key: str, node: Node, outcome: Outcome) -> None:
+        blocked = self._block(key)
+        self._left.subtract(count_places(self._todo[k] for k in (key, *blocked)))
+        failure = {
+            "key": key,
+            "stage": node.stage,
+            "title": node.title,
+            "where": dict(node.where),
+            "identity": dict(node.identity),
+            "reason": _REASONS.get(outcome.status, outcome.status),
+            "message": outcome.message,
+            "trace": outcome.trace,
+        }
+        try:
+            self.store.write_failure(key, failure)
+        except OSError as error:
+            self.emit(
+                Warned(f"{self.store.path}: the failure of {key[:12]} cannot be kept: {error.strerror}")
+            )
+        event = NodeFailed(
+            key,
+            node.stage,
+            node.title,
+            failure["reason"],
+            outcome.message,
+            len(blocked),
+            dict(node.where),
+        )
+        self.report.failures[key] = event
+        self.report.blocked |= blocked
+        self.emit(event)
+
+    def _block(self, key: str) -> set[str]:
+        """Everything that waits for a failed node, directly or not, leaves the run."""
+        self._waits.pop(key, None)
+        blocked: set[str] = set()
+        stack = list(self._feeds.pop(key, ()))
+        while stack:
+            fed = stack.pop()
+            if fed in self._waits:
+                del self._waits[fed]
+                blocked.add(fed)
+                stack.extend(self._feeds.pop(fed, ()))
+        return blocked
+
+    # -- summaries --
+
+    def _started_event(self) -> RunStarted:
+        suite = self.plan.suite
+        totals = count_stages(self.plan.nodes)
+        todo = count_stages(self._todo)
+        return RunStarted(
+            suite.name,
+            suite.version,
+            str(self.store.path),
+            totals,
+            {stage: totals[stage] - todo.get(stage, 0) for stage in totals},
+            todo,
+            self._slots,
+            self._expected(),
+        )
+
+    def _finished_event(self) -> RunFinished:
+        report = self.report
+        missing = {cell.key for cell in self.plan.cells if not self.store.has(cell.key)}
+        return RunFinished(
+            done=report.done,
+            failed=len(report.failures),
+            blocked=len(report.blocked),
+            total=len(self.plan.nodes),
+            cells_done=sum(cell.key not in missing for cell in self.plan.cells),
+            cells=len(self.plan.cells),
+            seconds=report.seconds,
+            interrupted=report.interrupted,
+        )
+
+
+def count_stages(nodes: Mapping[str, Node]) -> dict[str, int]:
+    """Stage -> number of nodes, in the order of the stages, without empty ones."""
+    found: Counter[Any] = Counter(node.stage for node in nodes.values())
+    return {stage: found[stage] for stage in STAGES if found[stage]}

@@ -1,0 +1,40 @@
+"""The main loop of a worker process: receive a job, run it, answer. The forkserver imports this module ahead
+of time, so that a new worker has torch at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from multiprocessing.connection import Connection
+
+import torch
+
+from ..registry import Registry
+from ..store import Store
+from .attempt import attempt
+from .execute import Worker
+from .executors.base import Progressed
+
+#: At most this often progress inside a node is told to the scheduler, seconds.
+_REPORT_EVERY = 0.2
+
+
+def main(pipe: Connection, store: str, plugin_files: tuple[str, ...]) -> None:
+    """Serve jobs until the pipe closes. Ctrl-C is the scheduler's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    worker = Worker(Store(store, create=False), Registry.load(plugin_files))
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            job = pipe.recv()
+            last = time.monotonic()
+
+            def report(done: int, total: int, key: str = job.node.key) -> None:
+                nonlocal last
+                if time.monotonic() - last >= _REPORT_EVERY:
+                    last = time.monotonic()
+                    pipe.send(Progressed(key, done, total))
+
+            pipe.send(attempt(worker, job, report))

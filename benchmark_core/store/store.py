@@ -1,0 +1,254 @@
+"""The store: one immutable folder per finished node, found by its key.
+
+    <store>/nodes/<ab>/<key>/record.json, result.safetensors
+    <store>/failures/<key>.json          why a node failed last time
+    <store>/suites/<name>.json           which cells of a suite stand for which keys
+
+A node is written to a temporary folder, synced and renamed, so that a reader sees all of it or nothing and
+two writers of one key need no lock. Nothing is ever pickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import RobexError, did_you_mean
+
+FORMAT = 1
+RECORD = "record.json"
+RESULT = "result.safetensors"
+
+
+class DamagedNode(RobexError):
+    """A stored node does not match its checksums; it has to be computed again."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(f"record {key[:12]} {why}")
+        self.key = key
+
+
+class Store:
+    """A folder of records. `Store(path)` makes it when it is not there."""
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
+        self.path = Path(path)
+        self.nodes = self.path / "nodes"
+        marker = self.path / "store.json"
+        try:
+            if marker.is_file():
+                found = json.loads(marker.read_text())["format"]
+                if found > FORMAT:
+                    raise RobexError(
+                        f"{self.path}: written by a newer robex (store format {found}); update robex"
+                    )
+            elif not create:
+                raise RobexError(f"{self.path}: no store here; run a suite first, or name one with --store")
+            elif self.path.is_dir() and any(self.path.iterdir()):
+                raise RobexError(f"{self.path}: not empty and no store; name another folder with --store")
+            else:
+                self.nodes.mkdir(parents=True, exist_ok=True)
+                _write_atomically(marker, json.dumps({"format": FORMAT}) + "\n")
+        except OSError as error:
+            raise RobexError(f"{self.path}: {_reason(error)}") from error
+        except (ValueError, KeyError, TypeError):
+            raise RobexError(f"{marker}: unreadable; restore it as {{'format': {FORMAT}}}") from None
+
+    def folder(self, key: str) -> Path:
+        return self.nodes / key[:2] / key
+
+    def has(self, key: str) -> bool:
+        return (self.folder(key) / RECORD).is_file()
+
+    def keys(self) -> Iterator[str]:
+        """Keys of all stored nodes, sorted."""
+        if self.nodes.is_dir():
+            for prefix in sorted(os.scandir(self.nodes), key=lambda e: e.name):
+                if prefix.is_dir():
+                    yield from sorted(n for n in os.listdir(prefix.path) if not n.endswith(".bad"))
+
+    def find(self, prefix: str) -> str:
+        """The one key (stored or failed) that starts with `prefix`."""
+        failed = (p.stem for p in (self.path / "failures").glob(f"{prefix}*.json"))
+        if len(prefix) >= 2:
+            folder = self.nodes / prefix[:2]
+            stored = os.listdir(folder) if folder.is_dir() else []
+        else:
+            stored = list(self.keys())
+        found = sorted({k for k in (*stored, *failed) if k.startswith(prefix) and not k.endswith(".bad")})
+        if not found:
+            raise RobexError(f"{self.path}: no record starts with {prefix!r} (robex cache ls)")
+        if len(found) > 1:
+            raise RobexError(f"{self.path}: {len(found)} records start with {prefix!r}; give more of the key")
+        return found[0]
+
+    # -- reading --
+
+    def record(self, key: str) -> dict[str, Any]:
+        """The record of a node, checked against its checksum."""
+        try:
+            record = json.loads((self.folder(key) / RECORD).read_bytes())
+            claimed = record.pop("checksum")
+        except FileNotFoundError:
+            raise DamagedNode(key, "is missing") from None
+        except (ValueError, KeyError, AttributeError, TypeError):
+            raise DamagedNode(key, "cannot be read") from None
+        if claimed != _digest(record) or record.get("key") != key:
+            raise DamagedNode(key, "does not match its checksum")
+        return record
+
+    def tensors(
+        self, key: str, record: Mapping[str, Any] | None = None, *, numpy: bool = False
+    ) -> dict[str, Any]:
+        """The tensors of a node (torch, or numpy arrays), checked against the record's checksum."""
+        record = record or self.record(key)
+        try:
+            data = (self.folder(key) / RESULT).read_bytes()
+        except FileNotFoundError:
+            raise DamagedNode(key, f"has no {RESULT}") from None
+        if hashlib.sha256(data).hexdigest() != record["artifacts"][RESULT]["sha256"]:
+            raise DamagedNode(key, f"does not match its checksum ({RESULT})")
+        if numpy:
+            from safetensors.numpy import load
+        else:
+            from safetensors.torch import load
+        return load(data)
+
+    def result(self, key: str) -> Any:
+        """What the node returned: a result dataclass, or a mapping of tensors."""
+        from .codec import decode
+
+        record = self.record(key)
+        return decode(record["result"]["type"], self.tensors(key, record), record["result"]["fields"])
+
+    # -- writing --
+
+    def write(self, record: Mapping[str, Any], result: Any) -> dict[str, Any]:
+        """Store a node's result under record["key"] and return the full record."""
+        from safetensors.torch import save
+
+        from .codec import encode
+
+        key = record["key"]
+        type_name, tensors, fields = encode(result)
+        data = save(tensors)
+        full = {
+            **record,
+            "result": {"type": type_name, "fields": fields},
+            "artifacts": {RESULT: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}},
+        }
+        text = json.dumps({**full, "checksum": _digest(full)}, indent=1, sort_keys=True) + "\n"
+        target = self.folder(key)
+        draft = self.path / "tmp" / f"{key[:16]}-{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            draft.mkdir(parents=True)
+            _write_synced(draft / RESULT, data)
+            _write_synced(draft / RECORD, text.encode())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                draft.rename(target)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                shutil.rmtree(draft)  # somebody stored the same key meanwhile
+        except OSError as error:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise RobexError(f"{self.path}: cannot store a result: {_reason(error)}") from error
+        with contextlib.suppress(OSError):
+            (self.path / "failures" / f"{key}.json").unlink(missing_ok=True)
+        return full
+
+    def set_aside(self, key: str) -> None:
+        """Keep a damaged node as <key>.bad, so that it is computed again."""
+        folder = self.folder(key)
+        if folder.is_dir():
+            bad = folder.with_name(f"{key}.bad")
+            shutil.rmtree(bad, ignore_errors=True)
+            folder.rename(bad)
+
+    def remove(self, key: str) -> int:
+        """Delete a node; returns the bytes freed."""
+        size = self.size(key)
+        shutil.rmtree(self.folder(key), ignore_errors=True)
+        return size
+
+    def size(self, key: str) -> int:
+        folder = self.folder(key)
+        return sum(f.stat().st_size for f in os.scandir(folder)) if folder.is_dir() else 0
+
+    # -- failures and suites --
+
+    def write_failure(self, key: str, failure: Mapping[str, Any]) -> None:
+        _write_atomically(self.path / "failures" / f"{key}.json", json.dumps(failure, indent=1) + "\n")
+
+    def failure(self, key: str) -> dict[str, Any] | None:
+        """Why the node failed last time, or None."""
+        try:
+            return json.loads((self.path / "failures" / f"{key}.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def write_suite(self, name: str, manifest: Mapping[str, Any]) -> None:
+        _write_atomically(self.path / "suites" / f"{name}.json", json.dumps(manifest) + "\n")
+
+    def suites(self) -> list[str]:
+        return sorted(p.stem for p in (self.path / "suites").glob("*.json"))
+
+    def suite(self, name: str) -> dict[str, Any]:
+        """The manifest that the last run of a suite left: its cells, boards and metrics."""
+        try:
+            return json.loads((self.path / "suites" / f"{name}.json").read_text())
+        except FileNotFoundError:
+            known = self.suites()
+            listed = f"; it holds: {', '.join(known)}" if known else ""
+            hint = did_you_mean(name, known) or listed
+            raise RobexError(f'{self.path}: no suite called "{name}" has run here{hint}') from None
+
+    def sweep(self, older_than: float = 24 * 3600.0) -> int:
+        """Remove what killed writers left behind, once it is that many seconds old; returns how many."""
+        drafts = [d for d in (self.path / "tmp").glob("*") if time.time() - d.stat().st_mtime > older_than]
+        for draft in drafts:
+            shutil.rmtree(draft, ignore_errors=True)
+        return len(drafts)
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        _write_synced(draft, text.encode())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _reason(error: OSError) -> str:
+    """What a person can do about it."""
+    hints = {
+        errno.ENOSPC: "the disk is full; free some space and run the same command again",
+        errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+        errno.EROFS: "the file system is read-only; name another store with --store",
+        errno.EACCES: "no permission to write; name another store with --store",
+    }
+    return hints.get(error.errno or 0, error.strerror or str(error))

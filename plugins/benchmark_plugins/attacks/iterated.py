@@ -1,0 +1,160 @@
+"""The engine of iterated gradient attacks: it ascends a loss in a ball and keeps what the caller will use."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from benchmark_core import Context, Perturbation
+from benchmark_core.kernels.projections import feature_dims
+
+from .balls import BALLS
+from .losses import LOSSES, succeeds
+
+
+def ascend(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    ctx: Context,
+    *,
+    norm: str,
+    eps: float,
+    alpha: float,
+    steps: int,
+    random_start: bool,
+    restarts: int = 1,
+    loss: str = "ce",
+    keep: Literal["best", "last"] = "best",
+) -> Perturbation:
+    """Ascend `loss` by `steps` steps of length `alpha` in the eps-ball of `norm` around x: (n, *shape).
+
+    keep: `best` judges x and every iterate of every restart: one that succeeds before one that does not, then
+    the highest loss. When only success counts (`ctx.goal`), the first that succeeds is kept and its sample
+    leaves the batch; the same samples succeed. `last` takes the final iterate, of several restarts the best.
+    Judging costs one forward pass a restart, and one for x itself before a random start.
+
+    Notes, 1 or 0 a sample (none inside a training): `vanished_gradient`, at some step the gradient was zero,
+    NaN, or so small that float rounds its entries (the largest below tiny / eps of the dtype): the attack was
+    blind there, and robustness it reports is not to be trusted. `saturated` (loss ce without
+    targets): at some step the gradient of plain cross-entropy in the logits was that small. An attack that
+    follows it stops there and reports robustness; this one follows the log-odds and goes on.
+    """
+    ascent = _Ascent(model, x, y, ctx, norm, eps, alpha, loss, keep)
+    x_k = ascent.judge(x) if keep == "best" and random_start else x
+    for restart in range(restarts):
+        if ascent.finished:
+            break
+        x_k = ascent.ball.start(ascent.random) if random_start else ascent.ball.x
+        for k in range(steps):
+            x_k = ascent.step(x_k)
+            ctx.progress(restart * steps + k + 1, restarts * steps)
+            if ascent.finished:
+                break
+        if keep == "best" or restarts > 1:
+            x_k = ascent.judge(x_k)
+    return Perturbation(ascent.result(x_k), ascent.notes())
+
+
+class _Ascent:
+    """The samples still attacked (`rows` of the batch), and the best that was found for each of the batch."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        ctx: Context,
+        norm: str,
+        eps: float,
+        alpha: float,
+        loss: str,
+        keep: str,
+    ) -> None:
+        self.model, self.objective, self.alpha = model, LOSSES[loss], alpha
+        self.rows: Tensor | slice = slice(None)
+        self.y, self.target, self.random = y, ctx.target, ctx.random
+        self.ball = BALLS[norm](x, eps, ctx.task.lower.to(x), ctx.task.upper.to(x))
+
+        self.judges = keep == "best"
+        self.leaves = self.judges and ctx.goal == "success"
+        self.judged = False
+        self.best = x.clone()
+        self.found = torch.zeros_like(y, dtype=torch.bool)
+        self.top = x.new_full((len(x),), -torch.inf)
+
+        self.watches = ctx.goal != "training"
+        self.saturates = loss == "ce" and ctx.target is None
+        self.weakest = x.new_full((len(x),), torch.inf)  # largest entry of a gradient, least over the steps
+        self.lowest = x.new_full((len(x),), torch.inf)  # loss, least over the steps
+
+    @property
+    def finished(self) -> bool:
+        return len(self.y) == 0
+
+    @torch.enable_grad()
+    def step(self, x_k: Tensor) -> Tensor:
+        """x_{k+1} of the samples that stay."""
+        x_k = x_k.detach().requires_grad_()
+        z = self.model(x_k)
+        value = self.objective(z, self.y, self.target)
+        stay = self._see(x_k.detach(), z.detach(), value.detach()) if self.judges else None
+        if self.finished:
+            return x_k.detach()[stay]
+        (g,) = torch.autograd.grad(value.sum(), x_k)
+        x_k, value = x_k.detach(), value.detach()
+        if stay is not None:
+            x_k, g, value = x_k[stay], g[stay], value[stay]
+        if self.watches:
+            size = torch.linalg.vector_norm(g, torch.inf, dim=feature_dims(g))
+            self.weakest[self.rows] = torch.minimum(self.weakest[self.rows], size)  # NaN stays NaN
+            self.lowest[self.rows] = torch.minimum(self.lowest[self.rows], value)
+        return self.ball.step(x_k, g.nan_to_num_(), self.alpha)
+
+    @torch.no_grad()
+    def judge(self, x_k: Tensor) -> Tensor:
+        """Judge x_k without a step: x_k of the samples that stay."""
+        if self.finished:
+            return x_k
+        z = self.model(x_k)
+        stay = self._see(x_k, z, self.objective(z, self.y, self.target))
+        return x_k if stay is None else x_k[stay]
+
+    def _see(self, x_k: Tensor, z: Tensor, value: Tensor) -> Tensor | None:
+        """Keep x_k where it is the best so far. Who stays: (n,) bool, or None for all."""
+        self.judged = True
+        success = succeeds(z, self.y, self.target)
+        if not self.leaves:
+            better = torch.where(success == self.found, value > self.top, success)
+            self.found |= success
+            self.top = torch.where(better, value, self.top)
+            self.best = torch.where(better.view(-1, *[1] * (x_k.ndim - 1)), x_k, self.best)
+            return None
+        if not success.any():
+            return None
+        stay = ~success
+        everyone = torch.arange(len(self.best), device=x_k.device)
+        self.best[everyone[self.rows][success]] = x_k[success]
+        self.rows = everyone[self.rows][stay]
+        self.y, self.random, self.ball = self.y[stay], self.random.take(stay), self.ball.take(stay)
+        self.target = None if self.target is None else self.target[stay]
+        return stay
+
+    def result(self, x_k: Tensor) -> Tensor:
+        """(n, *shape). x_k: the last iterate of the samples that never left."""
+        if self.leaves:
+            self.best[self.rows] = x_k
+        return self.best if self.judged else x_k
+
+    def notes(self) -> dict[str, Tensor]:
+        if not self.watches:
+            return {}
+        precision = torch.finfo(self.weakest.dtype)
+        least = precision.tiny / precision.eps
+        notes = {"vanished_gradient": ~(self.weakest >= least)}
+        if self.saturates:
+            notes["saturated"] = self.lowest < math.log(least)
+        return {name: note.to(self.weakest.dtype) for name, note in notes.items()}
