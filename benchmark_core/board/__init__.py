@@ -1,0 +1,9 @@
+"""Leaderboards made from records: aggregation, statistics, number formats and tables. Needs a store and the
+manifest that a run leaves in it; neither plugins nor torch.
+"""
+
+from .aggregate import boards_of, make_board
+from .model import Block, Cell, Column, Row, Table
+from .table import FORMATS, render
+
+__all__ = ["FORMATS", "Block", "Cell", "Column", "Row", "Table", "boards_of", "make_board", "render"]

@@ -1,4 +1,4 @@
-"""Exact k nearest neighbours: distances and indices, in blocks, so that memory never holds queries x points."""
+"""Exact k nearest neighbours, computed in blocks, so that memory never holds queries x points."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def knn(
     queries: (n, ...) and points: (N, ...), flattened to d features, of one float dtype and device.
     metric: l2 = ||a - b||_2, l1 = ||a - b||_1, cosine = 1 - a.b / (||a|| ||b||); an all-zero row has
     cosine distance 1 to everything, as in scikit-learn.
-    chunk: numbers in the largest intermediate (never less than (k + 8) d); more is faster, the result is the same.
+    chunk: numbers in the largest intermediate (never less than (k + 8) d). It changes speed, not the result.
 
     Exact: the distances of the winners come from differences, never from ||a||^2 + ||b||^2 - 2 a.b, and no
     point that is nearer by more than the rounding of such a distance is missed. Among equal distances any
@@ -39,7 +39,9 @@ def knn(
     if not 1 <= k <= len(points):
         raise ValueError(f"knn: k must be in 1..{len(points)}, the number of points; got {k}")
     if queries.shape[1:] != points.shape[1:]:
-        raise ValueError(f"knn: queries {tuple(queries.shape)} and points {tuple(points.shape)} differ in features")
+        raise ValueError(
+            f"knn: queries {tuple(queries.shape)} and points {tuple(points.shape)} differ in features"
+        )
     dtype = queries.dtype
     work = dtype if dtype in (torch.float32, torch.float64) else torch.float32
     q = queries.reshape(len(queries), math.prod(queries.shape[1:])).to(work)
@@ -99,11 +101,11 @@ def _l1(q: Tensor, p: Tensor, k: int, chunk: int) -> tuple[Tensor, Tensor]:
 def _l2(q: Tensor, p: Tensor, k: int, chunk: int) -> tuple[Tensor, Tensor]:
     """Candidates by matrix products, winners by differences, and a proof for each query that none was missed.
 
-    With s = ||a||^2 + ||b||^2, the product form of ||a - b||^2 errs by less than 2 (d + 8) u s and the difference
-    form by less than that again (u: unit roundoff). So L = ||a||^2 + ||b||^2 - 2 a.b - 4 (d + 8) u s is below the
-    true value by enough: when the k-th candidate is nearer than the largest L that was kept, so is every
-    candidate nearer than every point that was not kept. Queries without that proof (many near-duplicates far
-    from the mean) are searched again by differences.
+    Let s = ||a||^2 + ||b||^2 and u the unit roundoff. The product form s - 2 a.b of ||a - b||^2 errs by less
+    than 2 (d + 8) u s, the form by differences by less than that again, so L = s - 2 a.b - 4 (d + 8) u s is a
+    lower bound of both. The candidates are the points of smallest L. If the k-th of them, by differences, is
+    no farther than the largest L among them, no other point is nearer. Queries without that proof (many
+    near-duplicates far from the mean) are searched again by differences.
     """
     m = min(k + _SPARE, len(p))
     slack = 4 * (q.shape[1] + 8) * _unit_roundoff(q.dtype)

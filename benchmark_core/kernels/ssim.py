@@ -53,14 +53,14 @@ def ssim_knn(
     """The k images nearest to every query by (1 - SSIM) / 2: distances (n, k), ascending, and indices (n, k).
 
     queries: (n, C, H, W), points: (N, C, H, W); `data_range` and `crop` as in `ssim`.
-    chunk: numbers in the largest intermediate, at least one image; beside it, memory holds the local means and
-    variances of all points and the k best, never queries x points.
+    chunk: numbers in the largest intermediate, at least one image. Beside it, memory holds the local means
+    and variances of all points and the k best, never queries x points.
     Means and variances are computed once an image; a pair costs one filtering, of its product.
     Raises ValueError when k is not in 1..N or when the shapes do not fit.
     """
     if queries.ndim != 4 or queries.shape[1:] != points.shape[1:]:
         raise ValueError(
-            f"ssim_knn: needs (n, C, H, W) and (N, C, H, W) of one image shape, got {_shapes(queries, points)}"
+            f"ssim_knn: needs (n, C, H, W) and (N, C, H, W) of one size, got {_shapes(queries, points)}"
         )
     if not 1 <= k <= len(points):
         raise ValueError(f"ssim_knn: k must be in 1..{len(points)}, the number of points; got {k}")
@@ -77,7 +77,9 @@ def ssim_knn(
 
         def distances(start: int, stop: int, x=x, mean_q=mean_q, var_q=var_q) -> Tensor:
             mixed = rows @ (x * points[start:stop] @ columns.T)
-            return (1 - _similarity(mean_q, var_q, mean_p[start:stop], var_p[start:stop], mixed, data_range)) / 2
+            return (
+                1 - _similarity(mean_q, var_q, mean_p[start:stop], var_p[start:stop], mixed, data_range)
+            ) / 2
 
         parts.append(smallest(distances, len(q), len(points), k, max(1, pairs // len(q))))
     best, indices = (torch.cat(part) for part in zip(*parts, strict=True))

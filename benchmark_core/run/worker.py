@@ -10,12 +10,13 @@ import time
 from multiprocessing.connection import Connection
 
 import torch
+import torch._dynamo  # the first optimiser imports it for a second: once here, not in every worker
 
 from ..registry import Registry
 from ..store import Store
 from .attempt import attempt
 from .execute import Worker
-from .executors.base import Progressed
+from .executors.base import Began, Progressed
 
 #: At most this often progress inside a node is told to the scheduler, seconds.
 _REPORT_EVERY = 0.2
@@ -29,6 +30,7 @@ def main(pipe: Connection, store: str, plugin_files: tuple[str, ...]) -> None:
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             job = pipe.recv()
+            pipe.send(Began(job.node.key))
             last = time.monotonic()
 
             def report(done: int, total: int, key: str = job.node.key) -> None:

@@ -20,8 +20,8 @@ from .fields import branches, item_type, list_depth, marker
 def canonical(params: Any, registry: Registry) -> dict[str, Any]:
     """field -> JSON value of validated params, without the operational ones.
 
-    Floats stay floats (an int in a float field becomes one; inf and nan are `{"float": "inf"}`), tuples become
-    lists, methods inside carry their revision and source hash, files count by their content.
+    Floats stay floats (an int in a float field becomes one; inf and nan are `{"float": "inf"}`), tuples
+    become lists, methods inside carry their revision and source hash, files count by their content.
     """
     types = param_types(type(params))
     return {

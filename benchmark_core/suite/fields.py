@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from ..errors import RobexError, one_line
-from ..spec import FileContent, Fraction, Kind, RefKind, param_types
+from ..spec import FileContent, Fraction, Kind, MethodRef, RefKind, param_types
 from .nodes import Node, show
 
 _LISTS = (tuple, list, set, frozenset, Sequence, Iterable)
@@ -137,7 +137,7 @@ def checker_of(cls: type, owner: str) -> Checker:
 
 def strictly(annotation: Any) -> Any:
     """The type with every int, float and bool in it made strict, and files resolved and looked for."""
-    from pydantic import BeforeValidator, Strict
+    from pydantic import BeforeValidator, Strict, WithJsonSchema
 
     marks: tuple[Any, ...] = ()
     while get_origin(annotation) is Annotated:
@@ -150,6 +150,8 @@ def strictly(annotation: Any) -> Any:
             marks += (BeforeValidator(_whole),)
         elif any(isinstance(m, Fraction) for m in marks):
             marks += (BeforeValidator(_number_in_quotes),)
+    elif annotation is MethodRef:
+        marks += (WithJsonSchema({"robex": "method"}),)  # json_schema puts the methods there
     elif any(isinstance(m, FileContent) for m in marks):
         marks += (BeforeValidator(_existing_file),)
     elif origin in (Union, types.UnionType):
@@ -284,8 +286,8 @@ def _message(path: str, value: Any, annotation: Any, errors: Sequence[Mapping[st
         return f"{path} must have {_length(annotation, kind, context)}, got {len(value)}"
     if kind in ("string_too_short", "string_too_long"):
         least = kind.endswith("short")
-        limit = context["min_length" if least else "max_length"]
-        return f"{path} must have at {'least' if least else 'most'} {_count(limit, 'character')}, got {show(value)}"
+        limit = _count(context["min_length" if least else "max_length"], "character")
+        return f"{path} must have at {'least' if least else 'most'} {limit}, got {show(value)}"
     text = error["msg"].removeprefix("Input ").removeprefix("Value ")
     return f"{path} {text[:1].lower()}{text[1:]}, got {show(value)}"
 

@@ -65,7 +65,7 @@ class _Choice:
 
 
 class MethodMaker:
-    """Makes `MethodRef`s; what is wrong goes to `problems`. grids: a list where a scalar belongs is a grid."""
+    """Makes `MethodRef`s; what is wrong goes to `problems`. With grids, a list for a scalar is a grid."""
 
     def __init__(self, registry: Registry, problems: Problems, *, grids: bool = True) -> None:
         self.registry, self.problems, self.grids = registry, problems, grids
@@ -161,7 +161,7 @@ class MethodMaker:
         if not (grid and _depth(node) > list_depth(annotation)):
             return self._one(owner, field, annotation, node, checker)
         if not node.value:
-            self.problems.add(node.mark, f"{owner}: {field} is an empty list; a grid needs at least one value")
+            self.problems.add(node.mark, f"{owner}: {field} is an empty list; a grid needs a value")
         found: list[_Choice] = []
         for item in node.value:
             found += self._one(owner, field, annotation, item, checker)
@@ -172,7 +172,7 @@ class MethodMaker:
 
     def _one(self, owner: str, field: str, annotation: Any, node: Node, checker: Checker) -> list[_Choice]:
         kind = ref_kind(annotation)
-        if kind is None or isinstance(node.value, str) and node.value in literals(annotation):
+        if kind is None or (isinstance(node.value, str) and node.value in literals(annotation)):
             return self._checked(owner, field, node.plain(), node, checker)
         if not list_depth(annotation):
             if isinstance(node.value, str | dict | MethodRef):

@@ -37,7 +37,7 @@ class Entry:
 
     label: unique within its kind; boards show it. wish: what attacks, explainers and (for predictions)
     metrics work on; None for other kinds. on: labels of attacks whose outputs an explainer also explains
-    ("clean" for none). reference: label of the defense a metric compares with.
+    ("clean" for none). reference: label of the defense a metric compares with. file, line, column: its place.
     """
 
     ref: MethodRef
@@ -47,6 +47,7 @@ class Entry:
     wish: Wish | None = None
     on: tuple[str, ...] = ("clean",)
     reference: str | None = None
+    file: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

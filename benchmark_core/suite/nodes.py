@@ -128,7 +128,7 @@ def read_text(path: Path) -> str:
         before = data[: error.start]
         line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
         raise ValueError(
-            f"not UTF-8: byte 0x{data[error.start]:02x} on line {line}, column {column}; save the file as UTF-8"
+            f"not UTF-8: byte 0x{data[error.start]:02x} on line {line}, column {column}; save it as UTF-8"
         ) from None
 
 
@@ -301,7 +301,9 @@ def _syntax(error: Any) -> str:
     problem = error.problem or error.context or "cannot be read"
     if r"'\t' that cannot start" in problem:
         return "not valid YAML: a tab cannot indent; use spaces"
-    problem = problem.replace("<stream end>", "the end of the file").replace("end of stream", "end of the file")
+    problem = problem.replace("<stream end>", "the end of the file").replace(
+        "end of stream", "end of the file"
+    )
     if error.context and error.context_mark and error.context_mark.line != error.problem_mark.line:
         problem += f" ({error.context} that starts on line {error.context_mark.line + 1})"
     elif "that cannot start any token" in problem:

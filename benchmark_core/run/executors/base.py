@@ -24,6 +24,13 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Began:
+    """A worker has taken the job: its time counts from now, not from the worker's start."""
+
+    key: str
+
+
+@dataclass(frozen=True)
 class Progressed:
     """A job that runs got on."""
 

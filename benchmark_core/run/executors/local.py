@@ -18,10 +18,12 @@ import psutil
 
 from ...errors import RobexError
 from ..job import Job
-from .base import Outcome, Progressed
+from .base import Began, Outcome, Progressed
 
-#: How often memory is looked at, seconds.
+#: How often memory and deadlines are looked at, seconds.
 _POLL = 0.2
+#: How long a new worker may take until it begins its first job, seconds.
+_START = 120.0
 
 
 @dataclass
@@ -55,7 +57,7 @@ class LocalExecutor:
     def submit(self, job: Job) -> None:
         slot = next(s for s in self._slots if s.job is None)
         slot.job = job
-        slot.deadline = time.monotonic() + self._timeout
+        slot.deadline = time.monotonic() + _START + self._timeout
         # A worker that died while idle is found by `wait`: its pipe reads as closed.
         with contextlib.suppress(OSError):
             slot.pipe.send(job)
@@ -81,6 +83,9 @@ class LocalExecutor:
                 message = slot.pipe.recv()
             except (EOFError, OSError):
                 news.append(self._lost(slot))
+                continue
+            if isinstance(message, Began):
+                slot.deadline = time.monotonic() + self._timeout
                 continue
             news.append(message)
             if isinstance(message, Outcome):
@@ -118,8 +123,7 @@ class LocalExecutor:
 
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=main, args=(theirs, *self._arguments), daemon=True)
-        with _no_main():
-            process.start()
+        process.start()
         theirs.close()
         return _Slot(process, ours)
 
@@ -132,20 +136,6 @@ class LocalExecutor:
         slot.process.join(5)
         if slot.process.is_alive():
             raise RobexError(f"worker {slot.process.pid} cannot be killed; it may wait on a dead file system")
-
-
-@contextlib.contextmanager
-def _no_main() -> Any:
-    """Workers must not import the caller's __main__ again: it may be a script without a guard."""
-    import sys
-
-    main = sys.modules["__main__"]
-    hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
-    main.__dict__["__spec__"] = None
-    try:
-        yield
-    finally:
-        main.__dict__.update(hidden)
 
 
 def _resident(pid: int) -> int:

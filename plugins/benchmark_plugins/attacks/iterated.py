@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from benchmark_core import Context, Perturbation
-from benchmark_core.kernels.projections import feature_dims
 
 from .balls import BALLS
 from .losses import LOSSES, succeeds
@@ -74,6 +73,7 @@ class _Ascent:
         loss: str,
         keep: str,
     ) -> None:
+        x = x.detach()
         self.model, self.objective, self.alpha = model, LOSSES[loss], alpha
         self.rows: Tensor | slice = slice(None)
         self.y, self.target, self.random = y, ctx.target, ctx.random
@@ -100,17 +100,17 @@ class _Ascent:
         """x_{k+1} of the samples that stay."""
         x_k = x_k.detach().requires_grad_()
         z = self.model(x_k)
-        value = self.objective(z, self.y, self.target)
-        stay = self._see(x_k.detach(), z.detach(), value.detach()) if self.judges else None
+        value, slope = self.objective(z.detach(), self.y, self.target)
+        stay = self._see(x_k.detach(), z.detach(), value) if self.judges else None
         if self.finished:
             return x_k.detach()[stay]
-        (g,) = torch.autograd.grad(value.sum(), x_k)
-        x_k, value = x_k.detach(), value.detach()
+        (g,) = torch.autograd.grad(z, x_k, slope)
+        x_k = x_k.detach()
         if stay is not None:
             x_k, g, value = x_k[stay], g[stay], value[stay]
         if self.watches:
-            size = torch.linalg.vector_norm(g, torch.inf, dim=feature_dims(g))
-            self.weakest[self.rows] = torch.minimum(self.weakest[self.rows], size)  # NaN stays NaN
+            largest = g.abs().flatten(1).amax(1)
+            self.weakest[self.rows] = torch.minimum(self.weakest[self.rows], largest)  # NaN stays NaN
             self.lowest[self.rows] = torch.minimum(self.lowest[self.rows], value)
         return self.ball.step(x_k, g.nan_to_num_(), self.alpha)
 
@@ -120,11 +120,11 @@ class _Ascent:
         if self.finished:
             return x_k
         z = self.model(x_k)
-        stay = self._see(x_k, z, self.objective(z, self.y, self.target))
+        stay = self._see(x_k, z, self.objective(z, self.y, self.target)[0])
         return x_k if stay is None else x_k[stay]
 
     def _see(self, x_k: Tensor, z: Tensor, value: Tensor) -> Tensor | None:
-        """Keep x_k where it is the best so far. Who stays: (n,) bool, or None for all."""
+        """Keep x_k where it is the best so far. Which samples stay: their indices, or None for all."""
         self.judged = True
         success = succeeds(z, self.y, self.target)
         if not self.leaves:
@@ -135,10 +135,10 @@ class _Ascent:
             return None
         if not success.any():
             return None
-        stay = ~success
-        everyone = torch.arange(len(self.best), device=x_k.device)
-        self.best[everyone[self.rows][success]] = x_k[success]
-        self.rows = everyone[self.rows][stay]
+        rows = torch.arange(len(self.best), device=x_k.device)[self.rows]
+        leave, stay = success.nonzero().squeeze(1), (~success).nonzero().squeeze(1)
+        self.best[rows[leave]] = x_k[leave]
+        self.rows = rows[stay]
         self.y, self.random, self.ball = self.y[stay], self.random.take(stay), self.ball.take(stay)
         self.target = None if self.target is None else self.target[stay]
         return stay

@@ -87,7 +87,9 @@ class Scfe(Explainer):
 
             # keep the nearest valid iterate; before there is one, the highest margin
             found = best_distance[s.row] < torch.inf
-            better = torch.where(valid, distance < best_distance[s.row], ~found & (margin > best_margin[s.row]))
+            better = torch.where(
+                valid, distance < best_distance[s.row], ~found & (margin > best_margin[s.row])
+            )
             at_start = valid & (distance == 0)
             converged = (s.k >= p.steps) | (s.calm >= _CALM)
             if p.answer == "minimiser":

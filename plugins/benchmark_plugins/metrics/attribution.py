@@ -81,7 +81,9 @@ def _nearby_changes(
 ) -> tuple[Tensor, Tensor]:
     """||A(x) - A(x')||_2 and ||x - x'||_2 for `draws` inputs x' near each x: two of shape (n, draws)."""
     if ctx.rerun is None:
-        raise RuntimeError("this metric reruns the explainer; the context it was given cannot (ctx.rerun is None)")
+        raise RuntimeError(
+            "this metric reruns the explainer; the context it was given cannot (ctx.rerun is None)"
+        )
     x = ctx.x
     u = ctx.random.uniform(draws, *x.shape[1:], low=-radius, high=radius).to(x)
     near = (x[:, None] + u).clamp(ctx.task.lower.to(x), ctx.task.upper.to(x))

@@ -1,7 +1,13 @@
-"""Params and specs of the built-in metrics. Light: no torch here."""
+"""Specs of the built-in metrics, one catalogue a theme. Light: no torch here."""
 
 from __future__ import annotations
 
 from benchmark_core import MethodSpec
 
-SPECS: tuple[MethodSpec, ...] = ()
+from . import catalogue_attribution, catalogue_counterfactual, catalogue_robustness
+
+SPECS: tuple[MethodSpec, ...] = (
+    *catalogue_robustness.SPECS,
+    *catalogue_attribution.SPECS,
+    *catalogue_counterfactual.SPECS,
+)

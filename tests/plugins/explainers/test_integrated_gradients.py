@@ -100,7 +100,11 @@ def test_baselines(baseline, mlp, task64, explain):
         drawn = SampleRandom(3, torch.arange(len(x))).integers(len(task64.x_train), 4)
         starts = [task64.x_train[drawn[:, j]] for j in range(4)]
     else:
-        value = {"zero": torch.zeros(5).double(), "mean": task64.x_train.mean(0), "given": 0.7 + torch.zeros(5)}
+        value = {
+            "zero": torch.zeros(5).double(),
+            "mean": task64.x_train.mean(0),
+            "given": 0.7 + torch.zeros(5),
+        }
         starts = [value[baseline].double().expand_as(x)]
     peers = torch.stack([CaptumIG(mlp).attribute(x, baselines=b, target=classes) for b in starts])
     torch.testing.assert_close(found.values, peers.mean(0), rtol=1e-6, atol=1e-7)
