@@ -94,13 +94,15 @@ def components(y: np.ndarray) -> Components:
     """
     seeds, n = y.shape
     total = seeds * n
+    shift = float(y[0, 0])  # so that equal scores have no variance at all, not one of rounding
+    y = y - shift
     m = float(y.mean())
     a, b = y.mean(1), y.mean(0)
     of_seeds = n * float(((a - m) ** 2).sum()) / (seeds - 1)
     of_samples = seeds * float(((b - m) ** 2).sum()) / (n - 1)
     of_rest = float(((y - a[:, None] - b + m) ** 2).sum()) / ((seeds - 1) * (n - 1))
     return Components(
-        m, of_seeds / total, max(0.0, of_samples - of_rest) / total, of_rest / total, seeds, n
+        shift + m, of_seeds / total, max(0.0, of_samples - of_rest) / total, of_rest / total, seeds, n
     )
 
 
@@ -119,15 +121,15 @@ def _estimate(row: Scores, kind: Kind, limits: tuple[float, float], single: bool
     import numpy as np
 
     there = [(v, m) for v, m in zip(row.values, row.valid, strict=True) if v is not None]
-    seeds = 1 if single and len(there) > 1 else len(there)
+    incomplete = len(there) < len(row.values)
+    seeds = 1 if single and there and not incomplete else len(there)
     scope: Scope = "new runs" if seeds > 1 else "these runs"
     base = Estimate("ok", None, n=row.samples, seeds=seeds, scope=scope)
     if not there:
-        return replace(base, state="incomplete", seeds=0)
+        return replace(base, state="incomplete")
     values = [v.astype(np.float64) for v, _ in there]
     defined = [np.ones(len(v), dtype=bool) if m is None else m for v, m in there]
     bad = sum(int((~np.isfinite(v[m])).sum()) for v, m in zip(values, defined, strict=True))
-    incomplete = len(there) < len(row.values)
     if bad or not any(m.any() for m in defined):
         return replace(base, state="incomplete" if incomplete else "nan", not_numbers=bad)
     if incomplete:
@@ -161,13 +163,12 @@ def _state(found: Estimate, *, crossed: bool) -> State:
 def _score(y: np.ndarray, base: Estimate, limits: tuple[float, float]) -> Estimate:
     """m +- sqrt(h2(0.975)); with one seed m +- t(n-1, 0.975) sd / sqrt(n)."""
     seeds, n = y.shape
-    m = float(y.mean())
     if n == 1:
         return _over_seeds([float(v) for v in y[:, 0]], base, limits)
     if seeds == 1:
-        return _around(m, student(n - 1, 1 - ALPHA / 2) * float(y.std(ddof=1)) / math.sqrt(n), base, limits)
+        return _around(*_one_sample([float(v) for v in y[0]]), base, limits)
     parts = components(y)
-    found = _around(m, math.sqrt(parts.squared_width(1 - ALPHA / 2)), base, limits)
+    found = _around(parts.mean, math.sqrt(parts.squared_width(1 - ALPHA / 2)), base, limits)
     return replace(found, components=parts)
 
 
@@ -191,14 +192,19 @@ def _bernoulli(y: np.ndarray, base: Estimate, limits: tuple[float, float]) -> Es
 
 def _over_seeds(y: list[float], base: Estimate, limits: tuple[float, float]) -> Estimate:
     """One number a seed: m +- t(S-1, 0.975) sd / sqrt(S); one seed has no interval."""
+    if len(y) == 1:
+        return replace(base, value=y[0])
+    return _around(*_one_sample(y), base, limits)
+
+
+def _one_sample(y: list[float]) -> tuple[float, float]:
+    """Mean of independent numbers, and t(k-1, 0.975) sd / sqrt(k)."""
     import numpy as np
 
-    seeds = len(y)
-    m = float(np.mean(y))
-    if seeds == 1:
-        return replace(base, value=m)
-    half = student(seeds - 1, 1 - ALPHA / 2) * float(np.std(y, ddof=1)) / math.sqrt(seeds)
-    return _around(m, half, base, limits)
+    k = len(y)
+    away = np.asarray(y) - y[0]  # equal numbers have no spread at all
+    half = student(k - 1, 1 - ALPHA / 2) * float(away.std(ddof=1)) / math.sqrt(k)
+    return y[0] + float(away.mean()), half
 
 
 def _conditional(
@@ -220,11 +226,13 @@ def _conditional(
             return replace(base, value=_mean(values, defined), share=_share(defined, base, crossed=False))
         found = _over_seeds(usable, base, limits)
         return replace(found, share=_share(defined, base, crossed=False))
-    v = np.stack(defined)
-    y = np.where(v, np.stack(values), 0.0)
+    v, y = np.stack(defined), np.stack(values)
+    shift = float(y[v][0])
+    y = np.where(v, y - shift, 0.0)
     ratio = float(y.sum() / v.sum())
-    psi = ratio + np.where(v, y - ratio, 0.0) / float(v.mean())
-    found = replace(_score(psi, base, limits), value=ratio)
+    psi = np.where(v, y - ratio, 0.0) / float(v.mean()) + ratio
+    found = _score(psi + shift, base, limits)
+    found = replace(found, value=ratio + shift)
     return replace(found, share=_share(defined, base, crossed=True))
 
 
@@ -237,7 +245,7 @@ def _share(defined: list[np.ndarray], base: Estimate, *, crossed: bool) -> Estim
 
 
 def _around(m: float, half: float, base: Estimate, limits: tuple[float, float]) -> Estimate:
-    # The mean of equal numbers may miss them in its last bit: without spread there is no width either.
+    # A range may be missed in the last bit by the mean of numbers that lie in it.
     low, high = max(limits[0], m - half), min(limits[1], m + half)
     return replace(base, value=m, low=min(low, m), high=max(high, m))
 
@@ -248,8 +256,9 @@ def _mean(values: list[np.ndarray], defined: list[np.ndarray]) -> float:
 
 
 def _all_seeds_equal(rows: Sequence[Scores]) -> bool:
-    """Every row has bit-identical scores in all its seeds: they are one run, not several."""
-    return bool(rows) and all(_equal(row.values) and _equal(row.valid) for row in rows)
+    """Every complete row has bit-identical scores in all its seeds: they are one run, not several."""
+    complete = [row for row in rows if all(v is not None for v in row.values)]
+    return bool(complete) and all(_equal(row.values) and _equal(row.valid) for row in complete)
 
 
 def _equal(arrays: Sequence[np.ndarray | None]) -> bool:
