@@ -30,7 +30,7 @@ test: $(VENV)/.test ## install with the test extras, run the test suite
 lint: $(VENV)/.test ## ruff and pyright
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/.test ## speed beside bare loops and the peers, in one run
 	$(BIN)/python -m pytest tests/benchmarks -p no:xdist --benchmark-only --benchmark-group-by=group \

@@ -219,40 +219,40 @@ class MetricContext(Context):
 # --- one verb a kind -----------------------------------------------------------------------------------
 
 
-class Method(ABC):
+class Method:
     """A method is made with its validated params and keeps nothing else."""
 
     def __init__(self, params: Any) -> None:
         self.params = params
 
 
-class Dataset(Method):
+class Dataset(Method, ABC):
     @abstractmethod
     def load(self, ctx: DataContext) -> Task:
         """Read, split and scale the data."""
 
 
-class Model(Method):
+class Model(Method, ABC):
     @abstractmethod
     def build(self, task: Task, ctx: Context) -> nn.Module:
         """An untrained network: logits by `forward`, the penultimate layer by `features`, normalisation
         inside. torch's global generator is seeded for the initial weights."""
 
 
-class Defense(Method):
+class Defense(Method, ABC):
     @abstractmethod
     def train(self, model: nn.Module, task: Task, ctx: Context) -> nn.Module:
         """Train `model` (in place is fine) and return it."""
 
 
-class Attack(Method):
+class Attack(Method, ABC):
     @abstractmethod
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, ctx: Context) -> Perturbation:
         """Inputs x (n, *shape) with labels y (n,), changed within the attack's limits and the task's box,
         so that the model errs, or says `ctx.target` when that is given."""
 
 
-class Explainer(Method):
+class Explainer(Method, ABC):
     @abstractmethod
     def explain(
         self, model: nn.Module, x: Tensor, y: Tensor, ctx: Context
@@ -260,13 +260,13 @@ class Explainer(Method):
         """Explain the model at x (n, *shape) with labels y (n,); counterfactuals aim at `ctx.target`."""
 
 
-class Metric(Method):
+class Metric(Method, ABC):
     @abstractmethod
     def measure(self, result: Any, model: nn.Module, ctx: MetricContext) -> Scores:
         """Score a result, one number a sample wherever that exists."""
 
 
-class State(Method):
+class State(Method, ABC):
     @abstractmethod
     def prepare(self, model: nn.Module | None, task: Task, ctx: Context) -> Mapping[str, Tensor]:
         """Tensors made once and shared by every method that names this state. `model` is None for states

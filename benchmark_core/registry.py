@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pluggy
 
@@ -217,7 +217,7 @@ class Registry:
         for implementation in self.manager.hook.register_methods.get_hookimpls():
             if implementation.plugin_name == name:
                 try:
-                    specs = list(implementation.function())
+                    specs = list(cast(Iterable[MethodSpec], implementation.function()))
                 except Exception as error:
                     self._problem(name, str(origin), error)
                     continue

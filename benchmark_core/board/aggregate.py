@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import RobexError, did_you_mean
 from ..store import DamagedNode, Store
 from .model import Block, Cell, Column, Row, Table
-from .statistics import Estimate, Scores, estimate_rows
+from .statistics import Scores, estimate_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 COORDINATES = ("dataset", "model", "defense", "attack", "explainer", "on")
 
 _DEFAULT_BOARDS = (
-    {"name": "robustness", "rows": ("dataset", "model", "defense"), "consumes": {"prediction", "perturbation"}},
+    {
+        "name": "robustness",
+        "rows": ("dataset", "model", "defense"),
+        "consumes": {"prediction", "perturbation"},
+    },
     {
         "name": "explanations",
         "rows": ("dataset", "model", "defense", "explainer"),
@@ -80,7 +84,6 @@ class _Wanted:
     seed: int
     key: str
     selection: str
-    result: str
 
 
 @dataclass
@@ -102,13 +105,14 @@ class _Maker:
         self._metrics = [m for m in self.manifest["metrics"] if any(fnmatchcase(m, p) for p in patterns)]
 
     def table(self) -> Table:
-        cells = self._cells()
-        blocks = dict.fromkeys(sorted((p.block for p in cells), key=self._rank))
+        blocks: dict[tuple[tuple[str, str], ...], dict[_Place, list[_Wanted]]] = {}
+        for place, wanted in self._cells().items():
+            blocks.setdefault(place.block, {})[place] = wanted
         return Table(
             self.manifest["suite"],
             self.manifest["version"],
             self.board["name"],
-            tuple(self._block(block, {p: w for p, w in cells.items() if p.block == block}) for block in blocks),
+            tuple(self._block(block, blocks[block]) for block in sorted(blocks, key=self._rank)),
             tuple(self.warnings),
         )
 
@@ -118,7 +122,7 @@ class _Maker:
         rows = self.board["rows"]
         metrics = set(self._metrics)
         cells: dict[_Place, list[_Wanted]] = {}
-        for at, key, selection, result in self.manifest["cells"]:
+        for at, key, selection, _ in self.manifest["cells"]:
             if at["metric"] not in metrics or any(c not in at for c in rows):
                 continue
             place = _Place(
@@ -127,7 +131,7 @@ class _Maker:
                 at["metric"],
                 tuple((c, at[c]) for c in COORDINATES if c in at and c not in rows),
             )
-            cells.setdefault(place, []).append(_Wanted(at["seed"], key, selection, result))
+            cells.setdefault(place, []).append(_Wanted(at["seed"], key, selection))
         return cells
 
     def _rank(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[int, int]]:
@@ -136,12 +140,11 @@ class _Maker:
 
     # -- one block --
 
-    def _block(
-        self, block: tuple[tuple[str, str], ...], cells: Mapping[_Place, list[_Wanted]]
-    ) -> Block:
+    def _block(self, block: tuple[tuple[str, str], ...], cells: Mapping[_Place, list[_Wanted]]) -> Block:
         rows = list(dict.fromkeys(sorted((p.row for p in cells), key=self._rank)))
         heads = sorted(
-            {(p.metric, p.column) for p in cells}, key=lambda h: (self._order["metric"][h[0]], self._rank(h[1]))
+            {(p.metric, p.column) for p in cells},
+            key=lambda h: (self._order["metric"][h[0]], self._rank(h[1])),
         )
         constant = self._constant(heads)
         fixed = _same([dict(row) for row in rows]) if len(rows) > 1 else {}
@@ -150,18 +153,23 @@ class _Maker:
             wanted = [cells.get(_Place(block, row, metric, pairs), []) for row in rows]
             about = self.manifest["metrics"][metric]
             made, comparable = self._column(about, wanted)
-            at = {c: label for c, label in pairs if c not in constant and (c, label) != ("on", "clean")}
             columns.append(
-                Column(metric, at, about["unit"], about["direction"], about["scores"], comparable)
+                Column(
+                    metric,
+                    dict(pairs),
+                    {c: label for c, label in pairs if c not in constant},
+                    about["unit"],
+                    about["direction"],
+                    about["scores"],
+                    comparable,
+                )
             )
             by_column.append(made)
-        made_rows = [
-            Row(dict(row), tuple(column[i] for column in by_column)) for i, row in enumerate(rows)
-        ]
+        made_rows = [Row(dict(row), tuple(column[i] for column in by_column)) for i, row in enumerate(rows)]
         labels = tuple(c for c, _ in rows[0] if c not in fixed)
         by = self._ordering(columns)
         return Block(
-            {**dict(block), **constant, **fixed},
+            {**dict(block), **{c: label for c, label in constant.items() if c != "on"}, **fixed},
             labels,
             tuple(columns),
             tuple(made_rows if by is None else _ordered(made_rows, by, columns[by].direction)),
@@ -169,11 +177,12 @@ class _Maker:
         )
 
     def _constant(self, heads: Sequence[tuple[str, tuple[tuple[str, str], ...]]]) -> dict[str, str]:
-        """Column coordinates of which the whole suite has one: they go to the title."""
+        """Column coordinates that never vary and go to the title. Attacks and explainers stay with their
+        metrics; `on: clean` goes without saying."""
         found = {}
-        for c in ("dataset", "model", "defense"):
+        for c in ("dataset", "model", "defense", "on"):
             labels = {label for _, pairs in heads for name, label in pairs if name == c}
-            if len(labels) == 1:
+            if len(labels) == 1 and (c != "on" or labels == {"clean"}):
                 found[c] = labels.pop()
         return found
 
@@ -205,17 +214,12 @@ class _Maker:
             zip(applies, estimate_rows(list(scores.values()), about["scores"], limits), strict=True)
         )
         cells = [
-            self._cell(estimates[i], wanted[i], scores[i]) if i in estimates else Cell(None, 0, 0)
+            Cell(estimates[i], sum(v is not None for v in scores[i].values), len(wanted[i]))
+            if i in estimates
+            else Cell(None, 0, 0)
             for i in range(len(wanted))
         ]
         return cells, len(seen) <= 1
-
-    def _cell(self, estimate: Estimate, wanted: Sequence[_Wanted], scores: Scores) -> Cell:
-        done = sum(v is not None for v in scores.values)
-        failed = done < len(wanted) and any(
-            self.store.failure(key) is not None for w in wanted for key in (w.key, w.result, w.selection)
-        )
-        return Cell(estimate, done, len(wanted), failed)
 
     def _scores(self, wanted: Sequence[_Wanted]) -> Scores:
         values: list[np.ndarray | None] = []
@@ -246,7 +250,9 @@ class _Maker:
         try:
             return self.store.tensors(key, numpy=True)
         except DamagedNode as error:
-            self.warnings.append(f"{self.store.path}: {error}; it counts as missing until the suite runs again")
+            self.warnings.append(
+                f"{self.store.path}: {error}; it counts as missing until the suite runs again"
+            )
             return None
 
 

@@ -12,11 +12,13 @@ from .statistics import Estimate
 class Column:
     """One metric under fixed coordinates (attack, explainer, ... that are no rows).
 
+    at: all of them. shown: those that the header names, because the title does not.
     kind: how it is scored. comparable: every row was measured on the same samples.
     """
 
     metric: str
     at: Mapping[str, str]
+    shown: Mapping[str, str]
     unit: str
     direction: str | None
     kind: str
@@ -32,13 +34,12 @@ class Column:
 class Cell:
     """A row in a column. done, of: seeds measured and planned; of = 0: the metric does not apply.
 
-    failed: a seed is missing because something failed. estimate: None when nothing applies.
+    estimate: None when it does not apply.
     """
 
     estimate: Estimate | None
     done: int
     of: int
-    failed: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The command `robex`: one file per verb, loaded when the verb is used. `main` holds the table of verbs."""

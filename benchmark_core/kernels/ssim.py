@@ -56,7 +56,7 @@ def ssim_knn(
     chunk: numbers in the largest intermediate, at least one image. Beside it, memory holds the local means
     and variances of all points and the k best, never queries x points.
     Means and variances are computed once an image; a pair costs one filtering, of its product.
-    Raises ValueError when k is not in 1..N or when the shapes do not fit.
+    Raises ValueError when k is not in 1..N, when the shapes do not fit, or when a point is not finite.
     """
     if queries.ndim != 4 or queries.shape[1:] != points.shape[1:]:
         raise ValueError(
@@ -68,6 +68,8 @@ def ssim_knn(
     if not len(queries):
         return queries.new_empty(0, k), torch.empty(0, k, dtype=torch.int64, device=queries.device)
     queries, points = _wide(queries, points)
+    if not points.sum().isfinite():
+        raise ValueError("ssim_knn: points hold NaN or infinite values; clean the data")
     rows, columns = _filters(points, crop)
     mean_p, var_p = _moments(points, rows, columns)
     pairs = max(1, chunk // math.prod(points.shape[1:]))
@@ -81,7 +83,7 @@ def ssim_knn(
                 1 - _similarity(mean_q, var_q, mean_p[start:stop], var_p[start:stop], mixed, data_range)
             ) / 2
 
-        parts.append(smallest(distances, len(q), len(points), k, max(1, pairs // len(q))))
+        parts.append(smallest(distances, len(points), k, max(1, pairs // len(q))))
     best, indices = (torch.cat(part) for part in zip(*parts, strict=True))
     return best.to(dtype), indices
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import traceback
 from collections.abc import Callable
 
@@ -15,7 +17,9 @@ from .job import Job
 def attempt(worker: Worker, job: Job, report: Callable[[int, int], None]) -> Outcome:
     key = job.node.key
     try:
-        return Outcome(key, "done", worker.execute(job, report))
+        # What a method prints must not get between the results on stdout.
+        with contextlib.redirect_stdout(sys.stderr):
+            return Outcome(key, "done", worker.execute(job, report))
     except DamagedNode as error:
         return Outcome(key, "damaged", message=str(error), damaged_key=error.key)
     except MemoryError as error:

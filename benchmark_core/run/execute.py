@@ -228,6 +228,7 @@ class _Run:
         target = self._selection.target
         context = MetricContext(
             **self._context_fields(self._ids(rows, target)),
+            progress=self.report,
             target=target,
             x=x,
             y=y,
@@ -279,6 +280,7 @@ class _Run:
             stop = len(x) if whole else min(start + self.batch_size, len(x))
             context = Context(
                 **self._context_fields(ids[start:stop], node),
+                progress=_within(report, start, stop, len(x)),
                 target=None if target is None else target[start:stop],
                 goal=node.goal or "perturbation",  # type: ignore[arg-type]
             )
@@ -357,13 +359,12 @@ class _Run:
             "random": SampleRandom(node.seed, ids),
             "batch_size": self.batch_size,
             "states": states,
-            "progress": self.report,
             "notes": self.notes,
             "make": self.worker.registry.create,
         }
 
     def _context(self, ids: Tensor) -> Context:
-        return Context(**self._context_fields(ids))
+        return Context(**self._context_fields(ids), progress=self.report)
 
     # -- the record --
 
@@ -461,6 +462,11 @@ def _to(value: Any, device: torch.device) -> Any:
         fields = {f.name: _to(getattr(value, f.name), device) for f in dataclasses.fields(value)}
         return dataclasses.replace(value, **fields)
     return value
+
+
+def _within(report: Report, start: int, stop: int, n: int) -> Report:
+    """A method's progress on samples start..stop, told as progress on all n."""
+    return lambda done, total: report(start * total + done * (stop - start), n * total)
 
 
 def _join(parts: list[Any]) -> Any:

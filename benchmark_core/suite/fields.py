@@ -210,10 +210,9 @@ def _explain(
     places: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for error in errors:
         places.setdefault(_place(raw, error["loc"][1:]), []).append(error)
-    deepest = max(map(len, places))
     for place, found in places.items():
-        if len(place) < deepest and all(_wanted(e, annotation) for e in found):
-            continue  # another branch of the Union went further with this value
+        if any(len(p) > len(place) and p[: len(place)] == place for p in places):
+            continue  # what is wrong with an item says more
         value, where = raw, node
         for step in place:
             value, where = value[step], _step(where, step)

@@ -91,7 +91,7 @@ class Labels:
         names = list(dict.fromkeys([*extra, *self.bases]))
         hint = did_you_mean(pattern, dict.fromkeys([*names, *self.bases.values()]))
         verb = "fits" if any(c in pattern for c in "*?[") else "is labelled"
-        if not self.bases and not extra:
+        if not self.bases:
             return f'no {self.kind} {verb} "{pattern}"; the suite has no {plural(self.kind)}'
         shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         return f'no {self.kind} {verb} "{pattern}"{hint or "."} Labels: {shown}'
@@ -221,9 +221,10 @@ def _name_titled(group: list[Labelled], title: str, problems: Problems) -> None:
                 f'{group[0].made.ref.name}: as: there is no param "{name}"{did_you_mean(name, known) or "."} '
                 f"It has: {', '.join(known) or 'none'}",
             )
-            paths[name] = ""
         else:
             paths[name] = path
+    if len(paths) < len(set(wanted)):
+        return
     stems = []
     for item in group:
         text = _PLACEHOLDER.sub(

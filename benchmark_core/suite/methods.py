@@ -180,7 +180,7 @@ class MethodMaker:
                     _Choice(m.ref, {f"{field}.{path}": text for path, text in m.texts.items()})
                     for m in self.inner(node, kind)
                 ]
-        elif isinstance(node.value, list) and all(isinstance(n.value, str | dict) for n in node.value):
+        elif isinstance(node.value, list):
             return self._lists_of_methods(owner, field, kind, node, checker)
         return self._checked(owner, field, node.plain(), node, checker)
 

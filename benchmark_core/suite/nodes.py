@@ -290,8 +290,9 @@ class _Composer:
             elif not isinstance(key, str):
                 self.problems.add(key_mark, f"a key must be text, got {show(Node(key, key_mark).plain())}")
             elif key in children:
-                first = keys[key].line
-                self.problems.add(key_mark, f'"{key}" is given twice, on lines {first} and {key_mark.line}')
+                first, second = keys[key].line, key_mark.line
+                where = f", on lines {first} and {second}" if first != second else " on this line"
+                self.problems.add(key_mark, f'"{key}" is given twice{where}')
             else:
                 children[key], keys[key] = made.node, key_mark
         return Node(children, mark, keys), height + 1
@@ -301,7 +302,7 @@ def _syntax(error: Any) -> str:
     problem = error.problem or error.context or "cannot be read"
     if r"'\t' that cannot start" in problem:
         return "not valid YAML: a tab cannot indent; use spaces"
-    problem = problem.replace("<stream end>", "the end of the file").replace(
+    problem = problem.replace("'<stream end>'", "the end of the file").replace(
         "end of stream", "end of the file"
     )
     if error.context and error.context_mark and error.context_mark.line != error.problem_mark.line:

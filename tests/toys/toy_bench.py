@@ -73,8 +73,9 @@ def register_methods():
     yield MethodSpec.defense("toy-nest", here("ToyNest"), params=ToyNestParams)
     yield MethodSpec.attack("toy-shift", here("ToyShift"), params=ToyAttackParams, norm="linf", targeted=True)
     yield MethodSpec.attack(
-        "toy-quick", here("ToyQuick"), params=ToyAttackParams, norm="linf", early_exit=True, deterministic=True
-    )
+        "toy-quick", here("ToyQuick"), params=ToyAttackParams, norm="linf", early_exit=True,
+        deterministic=True,
+    )  # fmt: skip
     yield MethodSpec.explainer("toy-attr", here("ToyAttr"), params=ToyExplainParams, produces="attribution")
     yield MethodSpec.explainer("toy-cf", here("ToyCF"), produces="counterfactual", needs=_centre_needs)
     yield MethodSpec.metric(
@@ -97,8 +98,8 @@ def register_methods():
         "toy-near", here("ToyNear"), consumes=("counterfactual",), direction="lower", needs=_centre_needs
     )
     yield MethodSpec.metric(
-        "toy-cost", here("ToyCost"), consumes=("perturbation", "attribution"), direction="lower", scores="set",
-        reads="cost",
+        "toy-cost", here("ToyCost"), consumes=("perturbation", "attribution"), direction="lower",
+        scores="set", reads="cost",
     )  # fmt: skip
     yield MethodSpec.state("toy-centres", here("ToyCentres"))
 
@@ -207,10 +208,7 @@ class ToyShift(robex.Attack):
             (g,) = torch.autograd.grad(torch.nn.functional.cross_entropy(model(z), y, reduction="sum"), z)
         sign = g.sign() * (1 if ctx.target is None else -1)
         x_adv = x + scale * p.eps * sign * ctx.random.uniform(*x.shape[1:], low=0.5)
-        if p.behave != "box":
-            x_adv = x_adv.clamp(ctx.task.lower, ctx.task.upper)
-        else:
-            x_adv = x_adv + 2
+        x_adv = x_adv + 2 if p.behave == "box" else x_adv.clamp(ctx.task.lower, ctx.task.upper)
         return robex.Perturbation(x_adv, {"moved": (x_adv != x).flatten(1).any(1).float()})
 
 

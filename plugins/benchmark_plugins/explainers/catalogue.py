@@ -8,7 +8,7 @@ from typing import Literal
 from benchmark_core import Count, MethodSpec, NonNegative, Number, Positive
 
 Output = Literal["logit", "probability", "loss"]
-"""The number that is explained: the class's logit, its softmax probability, or the cross-entropy towards it."""
+"""The number that is explained: the logit of a class, its softmax probability, or the loss towards it."""
 OfClass = Literal["label", "predicted", "target"]
 """Whose output: the class of the label, the one the model predicts at the input, or the one aimed at."""
 

@@ -17,7 +17,8 @@ class Saliency(Explainer):
     params: SaliencyParams
 
     def explain(self, model: nn.Module, x: Tensor, y: Tensor, ctx: Context) -> Attribution:
-        """x: (n, *shape), y: (n,). Values: (n, *shape), output units per input unit (times_input: output units)."""
+        """x: (n, *shape), y: (n,). Values: (n, *shape), in output units per input unit; with
+        `times_input` in output units."""
         p = self.params
         values = torch.empty_like(x)
         for rows in blocks(x, ctx):

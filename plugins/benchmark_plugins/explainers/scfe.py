@@ -1,4 +1,4 @@
-"""Score-based counterfactuals (Wachter): proximal Adam on all samples at once, each with its own search for lam."""
+"""Score-based counterfactuals (Wachter): proximal Adam on all samples at once, each with its own lam."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class _Search:
     """The samples still searching, one row each.
 
     row: where the sample stands in the answer. k: iterations with this lam; tries: values of lam so far;
-    calm: iterations in a row that moved no feature by more than tol. z: the iterate; m, v, v_max: Adam's moments.
+    calm: iterations in a row that moved no feature by more than tol. z: the iterate; m, v, v_max: moments of
+    Adam.
     """
 
     row: Tensor
@@ -49,8 +50,9 @@ class Scfe(Explainer):
 
     Adam with amsgrad on l; the distance is part of the gradient for l2 and a proximal step for l1. A
     subgradient of |x' - x| would rattle around x by the step size for ever: no feature would stay unchanged.
-    The proximal step in Adam's metric D = diag(sqrt(v_max)) / lr, a soft threshold at lam / D_ii, has exact zeros
-    and exactly the minimisers of the objective as fixed points; the box is separable and joins it as a clip.
+    The proximal step in Adam's metric D = diag(sqrt(v_max)) / lr, a soft threshold at lam / D_ii, has exact
+    zeros, and its fixed points are the stationary points of the objective; the box is separable and joins it
+    as a clip.
 
     `nearest`: lam is halved, from where the search stands, until a valid iterate has been found and the
     search has converged; the valid iterate at the smallest distance is returned. Losses use logits, whose
@@ -110,7 +112,7 @@ class Scfe(Explainer):
         return best, last_lam
 
     def _evaluate(self, model: nn.Module, s: _Search) -> tuple[Tensor, Tensor, Tensor]:
-        """Margin f (m,), whether it is valid (m,), and the gradient of the loss (m, *shape) at the iterates."""
+        """Margin f (m,), whether it is valid (m,), and the loss's gradient (m, *shape) at the iterates."""
         p = self.params
         z = s.z.requires_grad_()
         logits = model(z)

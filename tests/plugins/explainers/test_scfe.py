@@ -1,4 +1,4 @@
-"""Score-based counterfactuals against the closed forms of linear models, and their limits on a nonlinear one."""
+"""Score-based counterfactuals against closed forms of linear models, and their promises on a nonlinear net."""
 
 from dataclasses import replace
 

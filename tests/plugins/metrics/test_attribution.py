@@ -86,7 +86,8 @@ def test_completeness_gap_of_integrated_gradients_on_a_square(task):
 
 
 def test_gini_of_signed_values():
-    # a = 0, 1, 1, 2 (+ 1e-7): (-3*0 - 1*1 + 1*1 + 3*2) / (4 * 4) = 0.375; all equal: 0; one-hot: 1 - 1/4; zero: 0
+    # a = 0, 1, 1, 2 (+ 1e-7): (-3*0 - 1*1 + 1*1 + 3*2) / (4 * 4) = 0.375
+    # all equal: 0; one-hot: 1 - 1/4; all zero: 0
     values = torch.tensor([[-1.0, 2.0, 0.0, 1.0], [3.0, -3.0, 3.0, 3.0], [0.0, 0.0, -5.0, 0.0], [0.0] * 4])
     scores = GiniSparseness(GiniSparsenessParams()).measure(Attribution(values.view(4, 1, 2, 2)), None, None)
     torch.testing.assert_close(scores.values, torch.tensor([0.375, 0.0, 0.75, 0.0]), atol=1e-6, rtol=0)

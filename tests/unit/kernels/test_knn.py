@@ -74,8 +74,8 @@ def test_near_duplicates_far_from_the_mean_are_searched_again_by_differences(mon
     cluster[:, 1:] = 1e-3 * torch.rand(50, 2, generator=g)
     points = torch.cat([cluster, -torch.rand(500, 3, generator=g)])
     again = []
-    real = module._cdist
-    monkeypatch.setattr(module, "_cdist", lambda q, *rest: again.append(len(q)) or real(q, *rest))
+    real = module._by_differences
+    monkeypatch.setattr(module, "_by_differences", lambda q, *rest: again.append(len(q)) or real(q, *rest))
     check(cluster[:5], points, 4, "l2", rtol=1e-6)
     assert again == [5]
     again.clear()
@@ -87,7 +87,7 @@ def test_ordinary_data_is_proved_exact_without_a_second_search(monkeypatch):
     def refuse(*args):
         raise AssertionError("searched again")
 
-    monkeypatch.setattr(module, "_cdist", refuse)
+    monkeypatch.setattr(module, "_by_differences", refuse)
     g = torch.Generator().manual_seed(0)
     points = torch.rand(2000, 100, generator=g)
     check(torch.rand(50, 100, generator=g), points, 20, "l2", rtol=1e-6)
@@ -180,6 +180,25 @@ def test_nan_comes_out_as_nan():
     distances, _ = knn(queries, torch.rand(30, 2), 2)
     assert distances[0].isnan().all()
     assert distances[1].isfinite().all()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_points_that_are_not_finite_are_refused(value):
+    points = torch.rand(30, 2)
+    points[7, 1] = value
+    with pytest.raises(ValueError, match="knn: points hold NaN or infinite values"):
+        knn(torch.rand(3, 2), points, 2)
+
+
+@pytest.mark.parametrize(("total", "k"), [(1, 1), (9, 9), (100, 1), (1000, 3), (1003, 40), (50, 20)])
+def test_smallest_of_a_block_is_topk(total, k):
+    """Integers below 200, so that ties are everywhere."""
+    g = torch.Generator().manual_seed(total)
+    scores = torch.randint(0, 200, (50, total), generator=g).float()
+    values, indices = module._smallest_of(scores, k)
+    assert torch.equal(values, scores.sort(1).values[:, :k])
+    assert torch.equal(scores.gather(1, indices), values)
+    assert all(len(set(row)) == k for row in indices.tolist())
 
 
 @pytest.mark.parametrize("k", [0, 4])

@@ -25,7 +25,8 @@ def test_work_is_shared_between_cells(planned):
         "load": 1, "train": 3, "select": 1, "predict": 3, "attack": 6, "measure": 15,
     }  # fmt: skip
     assert len(plan.cells) == 15
-    assert {c.coordinates.get("attack") for c in plan.cells} == {None, "toy-shift eps=0.1", "toy-shift eps=0.2"}
+    attacks = {c.coordinates.get("attack") for c in plan.cells}
+    assert attacks == {None, "toy-shift eps=0.1", "toy-shift eps=0.2"}
 
 
 def test_every_node_follows_its_inputs(planned):
@@ -128,7 +129,8 @@ def test_lof_and_implausibility_share_one_index(planned):
 def test_a_reference_adds_an_arrow_to_the_other_model(planned):
     plan = planned(
         "defenses: [{use: toy-train, as: A}, {use: toy-train, lr: 0.1, as: B}]\nattacks: [toy-shift]\n"
-        "explainers: [toy-attr]\nmetrics: [{use: toy-transfer, reference: B}, {use: toy-change, reference: A}]"
+        "explainers: [toy-attr]\n"
+        "metrics: [{use: toy-transfer, reference: B}, {use: toy-change, reference: A}]"
     )
     trained = {n.where["defense"]: n.key for n in plan.nodes.values() if n.stage == "train"}
     transfers = [n for n in plan.nodes.values() if n.stage == "measure" and n.method.name == "toy-transfer"]
@@ -141,7 +143,9 @@ def test_a_reference_adds_an_arrow_to_the_other_model(planned):
 
 
 def test_what_cannot_fit_is_left_out_with_the_reason(planned):
-    plan = planned("datasets: [toy, toy-image]\nmodels: [toy-linear, toy-conv]\nmetrics: [toy-accuracy]\nseeds: 2")
+    plan = planned(
+        "datasets: [toy, toy-image]\nmodels: [toy-linear, toy-conv]\nmetrics: [toy-accuracy]\nseeds: 2"
+    )
     assert len(plan.cells) == 6
     assert dict(plan.left_out) == {"toy-conv needs image inputs (toy is tabular)": 2}
 
@@ -190,8 +194,10 @@ def test_too_many_cells_are_refused(planned):
         planned(ATTACKED + "limits: {cells: 5}\nseeds: 4")
 
 
-def test_a_defense_cannot_need_a_state_of_a_trained_model(planned):
-    plan = planned("defenses: [{use: toy-nest, attack: {use: toy-shift, eps: [0.1, 0.2]}}]\nmetrics: [toy-accuracy]")
+def test_a_nested_grid_makes_a_ladder_of_defenses(planned):
+    plan = planned(
+        "defenses: [{use: toy-nest, attack: {use: toy-shift, eps: [0.1, 0.2]}}]\nmetrics: [toy-accuracy]"
+    )
     assert stages(plan)["train"] == 2
 
 

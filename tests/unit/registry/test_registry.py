@@ -92,7 +92,10 @@ def test_two_plugins_with_one_name_are_both_named(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("import no_such_module_anywhere\n", "ModuleNotFoundError: No module named 'no_such_module_anywhere'"),
+        (
+            "import no_such_module_anywhere\n",
+            "ModuleNotFoundError: No module named 'no_such_module_anywhere'",
+        ),
         ("def broken(:\n", "SyntaxError"),
         (GOOD.replace("register_methods", "register_metods"), "register_metods"),
         (GOOD.replace('"{name}"', '"Bad Name"'), "lower-case words"),

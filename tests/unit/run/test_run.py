@@ -16,8 +16,8 @@ FULL = """
 defenses: [{use: toy-train, as: A}, {use: toy-nest, attack: {use: toy-shift, eps: 0.1}, as: B}]
 attacks: [{use: toy-shift, eps: [0.1, 0.2]}, toy-quick]
 explainers: [{use: toy-attr, on: [clean, toy-quick]}, toy-cf]
-metrics: [toy-accuracy, toy-robust, toy-size, {use: toy-transfer, reference: A}, {use: toy-change, reference: A},
-  toy-again, toy-near, toy-cost]
+metrics: [toy-accuracy, toy-robust, toy-size, {use: toy-transfer, reference: A},
+  {use: toy-change, reference: A}, toy-again, toy-near, toy-cost]
 seeds: 2
 """
 
@@ -187,9 +187,7 @@ def test_a_node_that_crashes_the_interpreter_fails_alone(planned, run):
 
 def test_a_worker_that_is_killed_is_replaced(planned, run, tmp_path):
     marker = tmp_path / "died-once"
-    plan = planned(
-        f"attacks: [{{use: toy-shift, behave: flaky, marker: {marker}}}]\nmetrics: [toy-robust]\n"
-    )
+    plan = planned(f"attacks: [{{use: toy-shift, behave: flaky, marker: {marker}}}]\nmetrics: [toy-robust]\n")
     report, events = run(plan, executor="local")
     assert report.exit_code == 0
     (warning,) = [e for e in events if isinstance(e, Warned)]
@@ -197,14 +195,16 @@ def test_a_worker_that_is_killed_is_replaced(planned, run, tmp_path):
 
 
 def test_an_interrupted_run_goes_on(planned, run):
-    plan = planned("attacks: [toy-shift, {use: toy-shift, behave: interrupt, as: stop}]\nmetrics: [toy-robust]")
+    plan = planned(
+        "attacks: [toy-shift, {use: toy-shift, behave: interrupt, as: stop}]\nmetrics: [toy-robust]"
+    )
     report, events = run(plan)
     assert report.interrupted
     assert report.exit_code == 130
     assert events[-1].interrupted
     kept = events[-1].done
     assert 0 < kept < len(plan.nodes)
-    again, events = run(plan)
+    _, events = run(plan)
     assert sum(events[0].cached.values()) == kept
 
 
@@ -276,7 +276,8 @@ def test_targets_of_one_sample_become_one_score(planned, run, store):
     values = {}
     for over in ("mean", "best", "worst"):
         plan = planned(
-            f"explainers: [{{use: toy-cf, targets: all, over: {over}, samples: 6}}]\nmetrics: [implausibility]"
+            f"explainers: [{{use: toy-cf, targets: all, over: {over}, samples: 6}}]\n"
+            "metrics: [implausibility]"
         )
         run(plan)
         values[over] = store.result(plan.cells[0].key).values

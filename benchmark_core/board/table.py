@@ -1,0 +1,379 @@
+"""A table as text for a terminal, Markdown, CSV or JSON: the same rows in the same order everywhere.
+
+Text and Markdown show rounded numbers; CSV and JSON hold full float64 in the unit that is shown (shares in
+percent, as the column `unit` says).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from . import formats
+from .aggregate import COORDINATES
+from .formats import Interval, count, plural
+from .model import Block, Cell, Column, Row, Table
+from .statistics import MIN_SAMPLES, MIN_SEEDS_OF_SETS, Estimate
+
+Format = Literal["text", "md", "csv", "json"]
+FORMATS: tuple[Format, ...] = ("text", "md", "csv", "json")
+
+_ARROWS = {"higher": "↑", "lower": "↓", None: ""}
+_STATES = {
+    "few-samples": f"few-samples (fewer than {MIN_SAMPLES})",
+    "few-seeds": f"few-seeds (fewer than {MIN_SEEDS_OF_SETS}, one number each)",
+    "low-validity": "low-validity (fewer than 95 % of the samples have a valid result)",
+}
+_GAP = "  "
+
+
+def render(
+    tables: Sequence[Table],
+    form: Format,
+    *,
+    width: int = 100,
+    wide: bool = False,
+    top: int | None = None,
+    unicode: bool = True,
+) -> str:
+    """All tables in one form, ending in a newline. width, wide, unicode: text only. top: rows a block."""
+    if form == "csv":
+        return _csv(tables, top)
+    if form == "json":
+        return json.dumps([_json(table, top) for table in tables], indent=1, allow_nan=False) + "\n"
+    if form == "md":
+        return "\n".join(_markdown(table, top, named=len(tables) > 1) for table in tables)
+    text = "\n".join(
+        _text(table, None if wide else width, top, named=len(tables) > 1, unicode=unicode) for table in tables
+    )
+    return text if unicode else formats.ascii_text(text)
+
+
+# --- what a block shows --------------------------------------------------------------------------------
+
+
+@dataclass
+class _Strip:
+    """One printed column: its header lines and cells."""
+
+    head: list[str]
+    cells: list[str]
+    numbers: bool = True
+
+
+def _strips(block: Block, rows: Sequence[Row]) -> list[_Strip]:
+    strips = [_Strip([label], [row.at[label] for row in rows], False) for label in block.labels]
+    for i, column in enumerate(block.columns):
+        cells = [row.cells[i] for row in rows]
+        strips.append(_Strip(_head(block, i, cells), _cells_text(column, cells)))
+    strips.append(_Strip(["cells"], [f"{row.done}/{row.of}" for row in rows], False))
+    return strips
+
+
+def _head(block: Block, i: int, cells: Sequence[Cell]) -> list[str]:
+    column = block.columns[i]
+    first = column_name(column)
+    if any(_share_text(cell.estimate) for cell in cells):
+        first += " (valid %)"
+    lines = [first]
+    producers = " · ".join(
+        f"on {label}" if c == "on" and label != "clean" else label for c, label in column.shown.items()
+    )
+    if any(c.shown for c in block.columns):
+        lines.append(producers)
+    if len(_samples(block)) > 1:
+        own = sorted({cell.estimate.n for cell in cells if cell.estimate is not None and cell.estimate.n})
+        lines.append(f"n = {_span(own)}" if own else "")
+    return lines
+
+
+def column_name(column: Column) -> str:
+    """`accuracy % ↑`."""
+    return " ".join(part for part in (column.metric, column.unit, _ARROWS[column.direction]) if part)
+
+
+def _cells_text(column: Column, cells: Sequence[Cell]) -> list[str]:
+    decimals = None
+    if column.unit == "%":  # one rule for a whole column of shares
+        own = [i.decimals for c in cells if (i := _interval(column, c.estimate)) and i.symmetric]
+        decimals = max((d for d in own if d is not None), default=None)
+    return [_cell_text(column, cell, decimals) for cell in cells]
+
+
+def _cell_text(column: Column, cell: Cell, decimals: int | None) -> str:
+    estimate = cell.estimate
+    if estimate is None:
+        return "·"
+    if not cell.done:
+        return "–"
+    if estimate.value is None:
+        return f"NaN ({count(estimate.not_numbers)})" if estimate.not_numbers else "none valid"
+    interval = _interval(column, estimate)
+    assert interval is not None
+    if estimate.state == "incomplete":
+        return f"{formats.significant(interval.value)} ({cell.done}/{cell.of})"
+    text = formats.show_interval(interval, decimals)
+    if interval.low is None and estimate.seeds == 1:
+        text += " (1 seed)"
+    return text + _share_text(estimate) + ("*" if estimate.state in _STATES else "")
+
+
+def _share_text(estimate: Estimate | None) -> str:
+    """` (94 ±2)`, the valid share of a conditional score in percent; nothing where all are valid."""
+    share = estimate.share if estimate is not None else None
+    if share is None or share.value in (None, 1.0):
+        return ""
+    return f" ({formats.show_interval(_scaled(share, 100.0))})"
+
+
+def _interval(column: Column, estimate: Estimate | None) -> Interval | None:
+    if estimate is None or estimate.value is None:
+        return None
+    return _scaled(estimate, column.scale)
+
+
+def _scaled(estimate: Estimate, scale: float) -> Interval:
+    value, low, high = (
+        None if x is None else x * scale for x in (estimate.value, estimate.low, estimate.high)
+    )
+    assert value is not None
+    return Interval(value, low, high)
+
+
+def _title(block: Block) -> list[str]:
+    """`digits`, `mlp`, `5 seeds × 360 samples`, ..."""
+    parts = list(block.at.values())
+    seeds = sorted({e.seeds for e in _estimates(block) if e.seeds})
+    samples = sorted(_samples(block))
+    if seeds and samples:
+        parts.append(
+            f"{_span(seeds)} seed{'' if seeds[-1] == 1 else 's'} × "
+            f"{_span(samples)} sample{'' if samples[-1] == 1 else 's'}"
+        )
+    if block.ordered_by is not None and len(block.rows) > 1:
+        column = block.columns[block.ordered_by]
+        name = " ".join([column_name(column), *column.shown.values()])
+        parts.append(f"ordered by {name}")
+    if any(e.low is not None for e in _estimates(block)):
+        parts.append("± half a 95 % interval")
+    return parts
+
+
+def _notes(block: Block) -> list[str]:
+    """What the numbers above cannot say."""
+    estimates = list(_estimates(block))
+    notes = []
+    if flags := [text for state, text in _STATES.items() if any(e.state == state for e in estimates)]:
+        notes.append(f"* {'; '.join(flags)}")
+    if any(e.value is None and e.not_numbers for e in estimates):
+        notes.append("NaN (k): k scores are not a number.")
+    if missing := sum(row.of - row.done for row in block.rows):
+        rows = sum(row.done < row.of for row in block.rows)
+        notes.append(
+            f"Incomplete: {plural(missing, 'cell')} of {plural(rows, 'row')} missing, shown without interval."
+        )
+    if other := [column_name(c) for c in block.columns if not c.comparable]:
+        notes.append(f"Not comparable, measured on different samples: {', '.join(dict.fromkeys(other))}.")
+    seeds = {e.seeds for e in estimates if e.state != "incomplete" and e.seeds}
+    if seeds == {1}:
+        notes.append(
+            "One seed: this holds for these trained models, not for the methods in general. "
+            "Run 3 seeds or more."
+        )
+    elif seeds == {2}:
+        notes.append("Two seeds: intervals over seeds are very wide. Run 3 seeds or more.")
+    return notes
+
+
+def _estimates(block: Block) -> Iterator[Estimate]:
+    return (cell.estimate for row in block.rows for cell in row.cells if cell.estimate is not None)
+
+
+def _samples(block: Block) -> set[int]:
+    return {e.n for e in _estimates(block) if e.n}
+
+
+def _span(numbers: Sequence[int]) -> str:
+    first, last = count(numbers[0]), count(numbers[-1])
+    return first if first == last else f"{first} to {last}"
+
+
+# --- text ----------------------------------------------------------------------------------------------
+
+
+def _text(table: Table, width: int | None, top: int | None, *, named: bool, unicode: bool) -> str:
+    blocks = []
+    for block in table.blocks:
+        rows = block.rows[:top]
+        strips = _strips(block, rows)
+        lines = _wrapped(([table.board] if named else []) + _title(block), width)
+        kept, dropped = _fitting(strips, width, unicode)
+        lines += _aligned(kept, unicode)
+        if dropped:
+            lines.append(f"+{plural(dropped, 'column')}: --wide")
+        if hidden := len(block.rows) - len(rows):
+            lines.append(f"{plural(hidden, 'more row')} (--all)")
+        blocks.append("\n".join([*lines, *_notes(block)]) + "\n")
+    return "\n".join([*blocks, *(f"{warning}\n" for warning in table.warnings)])
+
+
+def _fitting(strips: list[_Strip], width: int | None, unicode: bool) -> tuple[list[_Strip], int]:
+    """The columns that fit, and how many on the right do not. The labels and one number always stay."""
+    kept = list(strips)
+    least = sum(not s.numbers for s in strips[:-1]) + 1
+    while width is not None and len(kept) > least:
+        if max(map(len, _aligned(kept, unicode))) <= width:
+            break
+        kept.pop()
+    return kept, len(strips) - len(kept)
+
+
+def _aligned(strips: Sequence[_Strip], unicode: bool) -> list[str]:
+    height = max(len(s.head) for s in strips)
+    columns = []
+    for strip in strips:
+        head, cells = strip.head, _lined_up(strip.cells) if strip.numbers else strip.cells
+        if not unicode:
+            head, cells = [formats.ascii_text(h) for h in head], [formats.ascii_text(c) for c in cells]
+            cells = _lined_up(cells) if strip.numbers else cells
+        lines = [*head, *[""] * (height - len(head)), *cells]
+        wide = max(map(len, lines))
+        columns.append([line.ljust(wide) for line in lines])
+    return [_GAP.join(parts).rstrip() for parts in zip(*columns, strict=True)]
+
+
+def _lined_up(cells: Sequence[str]) -> list[str]:
+    """Estimates with their right ends under each other, so that equal decimals align."""
+    heads = [cell.strip().partition(" ") for cell in cells]
+    wide = max((len(head) for head, _, _ in heads), default=0)
+    return [f"{head:>{wide}}{gap}{rest}" for head, gap, rest in heads]
+
+
+def _wrapped(parts: Sequence[str], width: int | None) -> list[str]:
+    """Parts joined by dots, on as many lines as they need."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and (width is None or len(lines[-1]) + 3 + len(part) <= width):
+            lines[-1] += f" · {part}"
+        else:
+            lines.append(part)
+    return lines
+
+
+# --- Markdown, CSV, JSON -------------------------------------------------------------------------------
+
+
+def _markdown(table: Table, top: int | None, *, named: bool) -> str:
+    from tabulate import tabulate
+
+    blocks = []
+    for block in table.blocks:
+        strips = _strips(block, block.rows[:top])
+        title = " · ".join(([table.board] if named else []) + _title(block))
+        heads = [_escaped("<br>".join(filter(None, s.head))) for s in strips]
+        rows = [[_escaped(cell) for cell in cells] for cells in zip(*(s.cells for s in strips), strict=True)]
+        grid = tabulate(rows, heads, tablefmt="pipe", disable_numparse=True)
+        notes = "".join(f"\n{_escaped(note)}\n" for note in _notes(block))
+        blocks.append(f"**{_escaped(title)}**\n\n{grid}\n{notes}")
+    return "\n".join(blocks)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*")
+
+
+def _csv(tables: Sequence[Table], top: int | None) -> str:
+    out = io.StringIO()
+    writer: csv.DictWriter[str] | None = None
+    for table in tables:
+        for block in table.blocks:
+            for row in block.rows[:top]:
+                for column, cell in zip(block.columns, row.cells, strict=True):
+                    if cell.estimate is None:
+                        continue
+                    at = {**block.at, **row.at, **column.at}
+                    record = {
+                        "suite": table.suite,
+                        "version": table.version,
+                        "board": table.board,
+                        **{c: at.get(c, "") for c in COORDINATES},
+                        "metric": column.metric,
+                        "unit": column.unit,
+                        "direction": column.direction,
+                        **_numbers(column, cell),
+                        "comparable": column.comparable,
+                    }
+                    if writer is None:
+                        writer = csv.DictWriter(out, list(record), lineterminator="\n")
+                        writer.writeheader()
+                    writer.writerow(record)
+    return out.getvalue()
+
+
+def _json(table: Table, top: int | None) -> dict[str, Any]:
+    return {
+        "suite": table.suite,
+        "version": table.version,
+        "board": table.board,
+        "warnings": list(table.warnings),
+        "blocks": [
+            {
+                "at": dict(block.at),
+                "ordered_by": block.ordered_by,
+                "notes": _notes(block),
+                "columns": [
+                    {
+                        "metric": column.metric,
+                        "at": dict(column.at),
+                        "unit": column.unit,
+                        "direction": column.direction,
+                        "kind": column.kind,
+                        "comparable": column.comparable,
+                    }
+                    for column in block.columns
+                ],
+                "rows": [
+                    {
+                        "at": dict(row.at),
+                        "done": row.done,
+                        "of": row.of,
+                        "cells": [
+                            None if cell.estimate is None else _numbers(column, cell)
+                            for column, cell in zip(block.columns, row.cells, strict=True)
+                        ],
+                    }
+                    for row in block.rows[:top]
+                ],
+            }
+            for block in table.blocks
+        ],
+    }
+
+
+def _numbers(column: Column, cell: Cell) -> dict[str, Any]:
+    """The columns of CSV and the cells of JSON."""
+    estimate = cell.estimate
+    assert estimate is not None
+
+    def scaled(x: float | None, scale: float = column.scale) -> float | None:
+        return None if x is None else x * scale
+
+    share = estimate.share
+    return {
+        "value": scaled(estimate.value),
+        "lo": scaled(estimate.low),
+        "hi": scaled(estimate.high),
+        "n": estimate.n,
+        "seeds": estimate.seeds,
+        "scope": estimate.scope,
+        "state": estimate.state,
+        "valid_share": scaled(share.value, 1.0) if share else None,
+        "valid_lo": scaled(share.low, 1.0) if share else None,
+        "valid_hi": scaled(share.high, 1.0) if share else None,
+        "done": cell.done,
+        "of": cell.of,
+    }

@@ -1,0 +1,34 @@
+"""The boards of suites in a store as text: shared by `run` and `table`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import output
+
+if TYPE_CHECKING:
+    from ..board import Table
+    from ..board.table import Format
+    from ..store import Store
+
+#: Rows of a block that a terminal shows without being asked for more.
+DEFAULT_TOP = 20
+
+
+def tables_of(store: Store, manifests: Sequence[Mapping[str, Any]], board: str | None = None) -> list[Table]:
+    """The tables of these suites (the board called `board` only), without empty ones."""
+    from ..board import boards_of, make_board
+
+    made = [make_board(store, m, b) for m in manifests for b in boards_of(m, board)]
+    return [table for table in made if table.blocks]
+
+
+def render_tables(
+    tables: Sequence[Table], form: Format = "text", *, wide: bool = False, top: int | None = DEFAULT_TOP
+) -> str:
+    from ..board import render
+
+    unicode = output.is_unicode(sys.stdout)
+    return render(tables, form, width=output.width(), wide=wide, top=top, unicode=unicode)

@@ -1,0 +1,99 @@
+"""Entry point of `robex`: the table of verbs, plugins' verbs, and what becomes of errors.
+
+Exit codes: 0 all done, 1 something failed or differs, 2 wrong use or suite, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import RobexError, did_you_mean, one_line
+
+#: verb -> (module of this package, what it does). A module's command is called `command`.
+VERBS = {
+    "list": ("list_methods", "The methods that plugins offer."),
+    "validate": ("validate", "Check suites without running anything."),
+    "plan": ("plan", "What a suite would run, what is cached, how long it takes."),
+    "run": ("run", "Run what the store lacks of a suite, then show its boards."),
+    "status": ("status", "How far the suites of a store are."),
+    "table": ("table", "The boards of a store."),
+    "show": ("show", "What a method does, or how a result was made."),
+    "schema": ("schema", "The JSON Schema of suites, for editors."),
+    "doctor": ("doctor", "Check the installation, the plugins and the store."),
+    "cache": ("cache", "List or clean the records of a store."),
+}
+
+
+class Verbs(click.Group):
+    """Loads a verb when it is asked for; unknown ones are looked for in plugins."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in VERBS:
+            return import_module(f".{VERBS[cmd_name][0]}", __package__).command
+        from .plugins import plugin_commands
+
+        return plugin_commands()[0].get(cmd_name)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            raise click.UsageError(f'no verb is called "{name}"{did_you_mean(name, VERBS)}', ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """From the table alone: no verb is loaded for `robex --help`."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, about) for verb, (_, about) in VERBS.items()])
+        formatter.write_paragraph()
+        formatter.write_text(
+            "`robex VERB --help` says more. Plugins may add verbs; `robex doctor` names them."
+        )
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="robex %(version)s")
+def robex() -> None:
+    """Benchmark attacks, defenses and explainers: one YAML file, one command, honest statistics."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = robex.main(arguments, prog_name="robex", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:  # `robex list | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except RobexError as error:
+        _tell(error, arguments)
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except Exception as error:
+        _tell(error, arguments)
+        hint = "" if "--trace" in arguments else " (--trace shows where; please report it)"
+        print(f"robex: bug: {one_line(error)}{hint}", file=sys.stderr)
+        return 2
+
+
+def _tell(error: BaseException, arguments: Sequence[str]) -> None:
+    if "--trace" in arguments:
+        import traceback
+
+        traceback.print_exception(error)

@@ -1,0 +1,235 @@
+"""`robex plan`: what a suite would run, what the store has already, what was left out and why."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..board.formats import count, plural, rough_duration, size
+from . import output
+from .options import (
+    SuiteCall,
+    find_store,
+    json_option,
+    plugin_option,
+    store_option,
+    suite_options,
+    trace_option,
+)
+
+if TYPE_CHECKING:
+    from ..plan.model import Node, Plan
+    from ..run.estimate import Estimator
+    from ..store import Store
+    from ..suite.model import Suite
+
+_SECTIONS = ("dataset", "model", "defense", "attack", "explainer", "metric")
+
+
+@click.command("plan")
+@suite_options
+@store_option
+@plugin_option
+@json_option
+@trace_option
+def command(
+    suite_file: str,
+    settings: tuple[str, ...],
+    samples: int | None,
+    seeds: int | None,
+    store: str,
+    plugins: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """What a suite would run, what the store has already, and how long the rest takes.
+
+    Estimates come from the times of earlier records in the store.
+    """
+    from ..plan import build_plan
+
+    call = SuiteCall(suite_file, settings, samples, seeds, plugins)
+    suite, registry = call.read()
+    plan = build_plan(suite, registry)
+    opened = find_store(store)
+    todo = plan.needed(opened.has if opened else lambda key: False)
+    past = Past.of(opened)
+    if as_json:
+        output.say_json(_json(plan, todo, past))
+        return 0
+    _print(plan, todo, past)
+    if todo:
+        output.say(f"Run it: {call.command('run', store)}")
+    else:
+        output.say(f"Nothing to run: everything is in {store}. Boards: {call.command('table', store)}")
+    return 0
+
+
+@dataclass(frozen=True)
+class Past:
+    """What earlier records tell: times, sizes, and how many there are of each stage."""
+
+    estimator: Estimator
+    records: Mapping[str, int] = field(default_factory=dict)
+    bytes: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, store: Store | None) -> Past:
+        from ..run.estimate import Estimator
+
+        if store is None:
+            return cls(Estimator())
+        from ..store.index import Index
+
+        index = Index(store)
+        rows = index.rows()
+        times = index.times()
+        index.close()
+        sizes: defaultdict[str, list[int]] = defaultdict(list)
+        for row in rows:
+            sizes[row.stage].append(row.bytes)
+        return cls(
+            Estimator(times),
+            Counter(row.stage for row in rows),
+            {stage: median(found) for stage, found in sizes.items()},
+        )
+
+
+def crossing(suite: Suite) -> str:
+    """`2 datasets × 4 defenses × 3 attacks × 4 explainers · 5 seeds`."""
+    parts = [plural(len(suite.of(kind)), kind) for kind in _SECTIONS if suite.of(kind)]
+    return f"{' × '.join(parts)} · {plural(suite.seeds, 'seed')}"
+
+
+def _print(plan: Plan, todo: Mapping[str, Node], past: Past) -> None:
+    suite = plan.suite
+    for line in output.wrapped([f"suite {suite.name}, version {suite.version}", crossing(suite)]):
+        output.say(line)
+    unshared = count(without_sharing(plan))
+    output.say(
+        f"{plural(len(plan.cells), 'cell')} share {plural(len(plan.nodes), 'node')} ({unshared} without sharing)"
+    )
+    stages = _stages(plan.nodes.values())
+    to_run = _stages(todo.values())
+    rows = []
+    for stage, nodes in stages.items():
+        left = to_run.get(stage, [])
+        rows.append(
+            [
+                stage,
+                count(len(nodes)),
+                count(len(nodes) - len(left)),
+                count(len(left)),
+                *_estimate(stage, left, past),
+            ]
+        )
+    rows.append(
+        [
+            "total",
+            count(len(plan.nodes)),
+            count(len(plan.nodes) - len(todo)),
+            count(len(todo)),
+            _total(to_run, past, suite),
+            "",
+        ]
+    )
+    for line in output.columns([["", "nodes", "cached", "to run", "estimate", ""], *rows], right=(1, 2, 3)):
+        output.say(line)
+    _print_left_out(plan.left_out)
+
+
+def _estimate(stage: str, nodes: Sequence[Node], past: Past) -> tuple[str, str]:
+    """The time for these nodes, and what it rests on."""
+    from ..run.estimate import count_places
+
+    if not nodes:
+        return "", ""
+    places = count_places(nodes)
+    seconds = past.estimator.total(places)
+    if seconds is None:
+        return "no estimate yet", ""
+    basis = f"from {plural(past.records.get(stage, 0), 'earlier record')}"
+    if guessed := past.estimator.guessed(places):
+        names = ", ".join(guessed[:3]) + (f" and {len(guessed) - 3} more" if len(guessed) > 3 else "")
+        basis += f"; {names}: guessed"
+    return rough_duration(seconds), f"({basis})"
+
+
+def _total(to_run: Mapping[str, Sequence[Node]], past: Past, suite: Suite) -> str:
+    from ..run.estimate import count_places
+
+    found = {stage: past.estimator.total(count_places(nodes)) for stage, nodes in to_run.items()}
+    if not found:
+        return ""
+    known = [seconds for seconds in found.values() if seconds is not None]
+    if not known:
+        return "no estimate yet: nothing like it ran in this store"
+    text = f"{rough_duration(sum(known))} on 1 worker, {suite.limits.device}"
+    if unknown := [stage for stage, seconds in found.items() if seconds is None]:
+        text += f", without {', '.join(unknown)}"
+    if room := sum(len(nodes) * past.bytes.get(stage, 0) for stage, nodes in to_run.items()):
+        text += f" · about {size(room)}"
+    return text
+
+
+def _print_left_out(left_out: Mapping[str, int]) -> None:
+    total = sum(left_out.values())
+    if total:
+        output.say(f"Left out: {plural(total, 'cell')}.")
+    for reason, cells in sorted(left_out.items(), key=lambda item: (-item[1], item[0])):
+        output.say(f"  {reason}: {count(cells)}" if cells else f"  {reason}")
+
+
+def without_sharing(plan: Plan) -> int:
+    """How many nodes the cells would take if each computed all it needs itself."""
+    needs: dict[str, frozenset[str]] = {}
+    for key, node in plan.nodes.items():  # a node follows its inputs
+        needs[key] = frozenset({key}).union(*(needs[i] for i in node.inputs.values()))
+    return sum(len(needs[cell.key]) for cell in plan.cells)
+
+
+def _stages(nodes: Iterable[Node]) -> dict[str, list[Node]]:
+    from ..plan import STAGES
+
+    found: dict[str, list[Node]] = {stage: [] for stage in STAGES}
+    for node in nodes:
+        found[node.stage].append(node)
+    return {stage: nodes for stage, nodes in found.items() if nodes}
+
+
+def _json(plan: Plan, todo: Mapping[str, Node], past: Past) -> dict[str, Any]:
+    from ..run.estimate import count_places
+
+    to_run = _stages(todo.values())
+    return {
+        "suite": plan.suite.name,
+        "version": plan.suite.version,
+        "seeds": plan.suite.seeds,
+        "digest": plan.suite.digest,
+        "stages": {
+            stage: {
+                "nodes": len(nodes),
+                "to_run": len(to_run.get(stage, [])),
+                "seconds": past.estimator.total(count_places(to_run.get(stage, []))),
+            }
+            for stage, nodes in _stages(plan.nodes.values()).items()
+        },
+        "without_sharing": without_sharing(plan),
+        "left_out": dict(plan.left_out),
+        "nodes": [
+            {
+                "key": node.key,
+                "stage": node.stage,
+                "title": node.title,
+                "cached": node.key not in todo,
+                "where": dict(node.where),
+                "inputs": dict(node.inputs),
+            }
+            for node in plan.nodes.values()
+        ],
+        "cells": [{**cell.coordinates, "key": cell.key} for cell in plan.cells],
+    }

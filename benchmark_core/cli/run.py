@@ -1,0 +1,98 @@
+"""`robex run`: run what the store lacks of a suite, tell what failed, show the boards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ..board.formats import count, duration, plural
+from . import output
+from .options import SuiteCall, plugin_option, store_option, suite_options, trace_option
+
+if TYPE_CHECKING:
+    from ..plan.model import Plan
+    from ..run.scheduler import RunReport
+    from ..run.session import ExecutorName
+    from ..store import Store
+
+
+@click.command("run")
+@suite_options
+@click.option("--jobs", "-j", type=int, default=1, show_default=True, metavar="N", help="Worker processes.")
+@click.option(
+    "--executor",
+    type=click.Choice(["auto", "inline", "local"]),
+    default="auto",
+    show_default=True,
+    help="Where nodes run: in this process (inline, the default for one job) or in workers (local), which "
+    "limits of time and memory can stop.",
+)
+@click.option("--only", metavar="KEY", help="Only the nodes whose key starts so, and what they need.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress; failures and boards only.")
+@click.option("--json", "as_json", is_flag=True, help="Print every event as a line of JSON (JSON Lines).")
+@store_option
+@plugin_option
+@trace_option
+def command(
+    suite_file: str,
+    settings: tuple[str, ...],
+    samples: int | None,
+    seeds: int | None,
+    jobs: int,
+    executor: ExecutorName,
+    only: str | None,
+    quiet: bool,
+    as_json: bool,
+    store: str,
+    plugins: tuple[str, ...],
+) -> int:
+    """Run what the store lacks of a suite, then show its boards.
+
+    Everything that finishes is kept: Ctrl-C loses at most what is under way, and the same command goes on.
+    Boards go to stdout, progress to stderr. Exit code 1 when something failed.
+    """
+    from ..plan import build_plan
+    from ..run.session import run_plan
+    from ..store import Store
+    from .progress import display_for
+
+    call = SuiteCall(suite_file, settings, samples, seeds, plugins)
+    suite, registry = call.read()
+    plan = build_plan(suite, registry)
+    opened = Store(store)
+    display = display_for(quiet=quiet, as_json=as_json)
+    report = run_plan(plan, registry, opened, display, jobs=jobs, executor=executor, only=only)
+    if as_json:
+        return report.exit_code
+    _tell(report, plan, opened, call.command("run", store), quiet=quiet)
+    if only is None and not report.interrupted:
+        _boards(plan, opened)
+    return report.exit_code
+
+
+def _tell(report: RunReport, plan: Plan, store: Store, again: str, *, quiet: bool) -> None:
+    """How the run ended, and every failure."""
+    from .failures import Failure, describe
+
+    nodes = f"{count(report.done)} of {plural(len(plan.nodes), 'node')}"
+    if report.interrupted:
+        output.note(f"Stopped. {nodes} are kept; the same command goes on.")
+    elif not quiet and not report.ran:
+        output.note(f"Nothing to do: {nodes} are in the store.")
+    elif not quiet:
+        done = sum(store.has(cell.key) for cell in plan.cells)
+        cells = f"{count(done)} of {plural(len(plan.cells), 'cell')}"
+        output.note(f"Done in {duration(report.seconds)}: {nodes}, {cells}.")
+    failures = [Failure(e.key, e.title, e.message, e.where, e.blocked) for e in report.failures.values()]
+    for line in describe(failures, again):
+        output.note(line)
+
+
+def _boards(plan: Plan, store: Store) -> None:
+    from .boards import render_tables, tables_of
+
+    tables = tables_of(store, [store.suite(plan.suite.name)])
+    if tables:
+        output.note()
+        output.write(render_tables(tables))

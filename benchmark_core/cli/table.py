@@ -1,0 +1,71 @@
+"""`robex table`: the boards of a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..board.table import FORMATS, Format
+from ..errors import RobexError
+from . import output
+from .boards import DEFAULT_TOP, render_tables, tables_of
+from .options import SuiteCall, open_store, plugin_option, store_option, trace_option
+
+
+@click.command("table")
+@click.argument("place", metavar="[STORE|SUITE.yaml]", required=False)
+@click.option("--suite", "names", metavar="NAME", multiple=True, help="Only this suite; may be repeated.")
+@click.option("--board", metavar="NAME", help="Only this board.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--wide", is_flag=True, help="All columns, however wide the terminal is.")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="The first N rows of every block.")
+@click.option("--all", "everything", is_flag=True, help=f"All rows (text shows {DEFAULT_TOP}).")
+@store_option
+@plugin_option
+@trace_option
+def command(
+    place: str | None,
+    names: tuple[str, ...],
+    board: str | None,
+    form: Format,
+    as_json: bool,
+    wide: bool,
+    top: int | None,
+    everything: bool,
+    store: str,
+    plugins: tuple[str, ...],
+) -> int:
+    """The boards of all suites in a store, or of one suite: rows with estimate, interval and n.
+
+    Text and Markdown are rounded by the width of the intervals; CSV and JSON hold full precision, shares in
+    percent.
+    """
+    form = "json" if as_json else form
+    path, wanted = store_and_suites(place, store, plugins)
+    opened = open_store(path)
+    chosen = list(names) or wanted or opened.suites()
+    if not chosen:
+        raise RobexError(f"{path}: no suite has run here")
+    tables = tables_of(opened, [opened.suite(name) for name in chosen], board)
+    if not tables and form == "text":
+        output.note(f"{path}: no board of {', '.join(chosen)} has a cell")
+        return 0
+    limit = None if everything else top or (DEFAULT_TOP if form == "text" else None)
+    output.write(render_tables(tables, form, wide=wide, top=limit))
+    return 0
+
+
+def store_and_suites(place: str | None, store: str, plugins: tuple[str, ...] = ()) -> tuple[str, list[str]]:
+    """What an argument that may be a store or a suite file means: (store, names of suites; none: all)."""
+    if place is None:
+        return store, []
+    if Path(place).is_dir():
+        return place, []
+    if Path(place).suffix in (".yaml", ".yml"):
+        suite, _ = SuiteCall(place, plugins=plugins).read()
+        return store, [suite.name]
+    raise RobexError(
+        f"{place}: neither a store nor a suite (.yaml); robex table --suite NAME picks one of a store"
+    )
