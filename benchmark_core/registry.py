@@ -126,7 +126,9 @@ class Registry:
             if (kind, name) in self._lost:
                 hint = f": {self._lost[kind, name]}"
             if not hint and self.problems:
-                hint = f"; {len(self.problems)} plugins could not be loaded (robex doctor)"
+                count = len(self.problems)
+                what = "a plugin" if count == 1 else f"{count} plugins"
+                hint = f"; {what} could not be loaded (robex doctor)"
             raise UnknownMethod(f'no {kind} is called "{name}"{hint} (robex list {kind}s)') from None
 
     def origin(self, spec: MethodSpec) -> Origin:

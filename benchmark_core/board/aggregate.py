@@ -147,7 +147,9 @@ class _Maker:
             key=lambda h: (self._order["metric"][h[0]], self._rank(h[1])),
         )
         constant = self._constant(heads)
-        fixed = _same([dict(row) for row in rows]) if len(rows) > 1 else {}
+        fixed = _same([dict(row) for row in rows])
+        if len(rows) == 1:  # something has to name the row
+            fixed.popitem()
         columns, by_column = [], []
         for metric, pairs in heads:
             wanted = [cells.get(_Place(block, row, metric, pairs), []) for row in rows]
@@ -233,7 +235,7 @@ class _Maker:
         return Scores(values, valid, min(counts, default=0), len({s for s in seen if s is not None}) <= 1)
 
     def _samples_of(self, selection: str) -> tuple[int, bytes] | None:
-        """How many test samples a selection holds, and which: equal for equal samples. None: not known yet."""
+        """How many test samples a selection holds, and which: equal for equal samples. None: not known."""
         if selection not in self._samples:
             found = None
             if tensors := self._tensors(selection):

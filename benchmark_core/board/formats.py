@@ -1,9 +1,9 @@
-"""How numbers look: estimates with their interval, counts, times, sizes, and text for terminals without UTF-8.
+"""How numbers look: estimates with their interval, counts, times, sizes; text for terminals without UTF-8.
 
 The estimate and its interval always have the same decimals, chosen by the width of the interval:
   * `96.8 ±1.0`: half the width to one significant digit, to two when it starts with 1;
-  * `0.30 [0.12, 0.91]`: bounds where one arm is more than 1.5 times the other. A leading digit up to 3.5 of
-    half the width (of the shorter arm, when that is not 0) earns one decimal more;
+  * `0.30 [0.12, 0.91]`: bounds where one arm is more than 1.5 times the other. Decimals show the leading
+    digit of the arms' geometric mean (of half the width where an arm is 0), one more when it is below 3.55;
   * `3.2e-5 ±0.4e-5`: one exponent for all numbers, where more than four decimals would be needed.
 """
 
@@ -25,7 +25,7 @@ _ASCII = str.maketrans(
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and its bounds in the unit that is shown (shares in percent); low and high None: no interval."""
+    """An estimate and its bounds in the unit that is shown (shares in percent); low None: no interval."""
 
     value: float
     low: float | None = None
@@ -54,8 +54,8 @@ class Interval:
         half = (self.high - self.low) / 2
         if self.symmetric:
             return _decimals(half, 1.95)
-        arm = min(self.value - self.low, self.high - self.value)
-        return _decimals(arm if arm > 0 else half, 3.55)
+        arms = math.sqrt((self.value - self.low) * (self.high - self.value))
+        return _decimals(arms if arms > 0 else half, 3.55)
 
 
 def show_interval(interval: Interval, decimals: int | None = None) -> str:
@@ -71,7 +71,7 @@ def show_interval(interval: Interval, decimals: int | None = None) -> str:
     if own > 4 and not interval.is_point and 0 < size < 1e-3:
         return _with_exponent(interval)
     if interval.is_point:
-        return f"{fixed(value, own)} (all equal)"
+        return f"{_bare(value, own)} (all equal)"
     if interval.symmetric:
         places = min(own if decimals is None else max(own, decimals), _MAX_DECIMALS)
         return f"{fixed(value, places)} ±{fixed((high - low) / 2, places)}"
@@ -123,8 +123,8 @@ def duration(seconds: float) -> str:
 
 def rough_duration(seconds: float) -> str:
     """For estimates: `38 s`, `4 min`, `3 h 12 min`."""
-    if seconds < 60:
-        return "< 1 s" if seconds < 1 else duration(float(round(seconds)))
+    if seconds < 59.5:
+        return "< 1 s" if seconds < 0.95 else f"{round(seconds)} s"
     return duration(60.0 * round(seconds / 60)).removesuffix(" 00 s")
 
 

@@ -1,8 +1,8 @@
 """Estimates and intervals of the rows of one column. Closed form, float64, nothing random.
 
-Scores Y[s, i] of seeds s = 1..S and samples i = 1..n are crossed: every seed scores every sample. With two seeds
-or more the interval covers new seeds and new samples (`new runs`), with one seed new samples for this one run
-(`these runs`). scipy.special is imported when the first quantile is needed.
+Scores Y[s, i] of seeds s = 1..S and samples i = 1..n are crossed: every seed scores every sample. With two
+seeds or more the interval covers new seeds and new samples (`new runs`), with one seed new samples for this
+one run (`these runs`). scipy.special is imported when the first quantile is needed.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ class Scores:
 
 @dataclass(frozen=True)
 class Estimate:
-    """One row in one column. value None: no estimate (`nan`, or nothing measured). low, high None: no interval.
+    """One row in one column. value None: no estimate (`nan`, or nothing measured); low None: no interval.
 
-    n: samples a seed; seeds: how many the interval rests on. not_numbers: how many scores are NaN or infinite.
+    n: samples a seed. seeds: how many the interval rests on. not_numbers: how many are NaN or infinite.
     share: the valid share of a conditional metric, with its interval.
     """
 
@@ -173,8 +173,8 @@ def _score(y: np.ndarray, base: Estimate, limits: tuple[float, float]) -> Estima
 
 
 def _bernoulli(y: np.ndarray, base: Estimate, limits: tuple[float, float]) -> Estimate:
-    """Wilson's interval with the two-source width: k2 = max(h2 / (m(1-m)), z^2 / N), z^2 / n where m is 0 or 1
-    or there is one seed; centre (m + k2/2) / (1 + k2), half sqrt(k2 (m(1-m) + k2/4)) / (1 + k2)."""
+    """Wilson's interval with the two-source width: k2 = max(h2 / (m(1-m)), z^2 / N), or z^2 / n where m is 0
+    or 1 or there is one seed; centre (m + k2/2) / (1 + k2), half sqrt(k2 (m(1-m) + k2/4)) / (1 + k2)."""
     seeds, n = y.shape
     m = float(y.mean())
     if n == 1:
@@ -215,8 +215,8 @@ def _conditional(
     *,
     crossed: bool,
 ) -> Estimate:
-    """The ratio R = sum V Y / sum V by its influence Psi = R + V (Y - R) / v, treated as scores; with the valid
-    share v as a bernoulli column."""
+    """The ratio R = sum V Y / sum V by its influence Psi = R + V (Y - R) / v, treated as scores; with the
+    valid share v as a bernoulli column."""
     import numpy as np
 
     crossed = crossed or len(values) == 1

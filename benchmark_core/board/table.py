@@ -147,7 +147,7 @@ def _scaled(estimate: Estimate, scale: float) -> Interval:
 def _title(block: Block) -> list[str]:
     """`digits`, `mlp`, `5 seeds × 360 samples`, ..."""
     parts = list(block.at.values())
-    seeds = sorted({e.seeds for e in _estimates(block) if e.seeds})
+    seeds = sorted({cell.of for row in block.rows for cell in row.cells if cell.of})
     samples = sorted(_samples(block))
     if seeds and samples:
         parts.append(
@@ -233,17 +233,26 @@ def _fitting(strips: list[_Strip], width: int | None, unicode: bool) -> tuple[li
 
 
 def _aligned(strips: Sequence[_Strip], unicode: bool) -> list[str]:
+    """Lines of equal columns. Neighbours under one metric name share it: it is written once, above all."""
+    plain = (lambda text: text) if unicode else formats.ascii_text
     height = max(len(s.head) for s in strips)
-    columns = []
+    groups: list[tuple[str, list[list[str]]]] = []
     for strip in strips:
-        head, cells = strip.head, _lined_up(strip.cells) if strip.numbers else strip.cells
-        if not unicode:
-            head, cells = [formats.ascii_text(h) for h in head], [formats.ascii_text(c) for c in cells]
-            cells = _lined_up(cells) if strip.numbers else cells
-        lines = [*head, *[""] * (height - len(head)), *cells]
+        cells = [plain(cell) for cell in strip.cells]
+        name, *below = map(plain, strip.head)
+        lines = [*below, *[""] * (height - 1 - len(below)), *(_lined_up(cells) if strip.numbers else cells)]
         wide = max(map(len, lines))
-        columns.append([line.ljust(wide) for line in lines])
-    return [_GAP.join(parts).rstrip() for parts in zip(*columns, strict=True)]
+        column = [line.ljust(wide) for line in lines]
+        if groups and groups[-1][0] == name:
+            groups[-1][1].append(column)
+        else:
+            groups.append((name, [column]))
+    parts = []
+    for name, columns in groups:
+        lines = [name, *(_GAP.join(cells) for cells in zip(*columns, strict=True))]
+        wide = max(map(len, lines))
+        parts.append([line.ljust(wide) for line in lines])
+    return [_GAP.join(line).rstrip() for line in zip(*parts, strict=True)]
 
 
 def _lined_up(cells: Sequence[str]) -> list[str]:

@@ -92,6 +92,21 @@ class SuiteCall:
         return shlex.join(words)
 
 
+def call_of(manifest: Mapping[str, Any]) -> SuiteCall:
+    """The suite and options that the last run named."""
+    overrides = dict(manifest["overrides"])
+    samples, seeds = overrides.pop("--samples", None), overrides.pop("--seeds", None)
+    return SuiteCall(
+        manifest["file"], [f"{path}={_yaml(value)}" for path, value in overrides.items()], samples, seeds
+    )
+
+
+def _yaml(value: Any) -> str:
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def parse_settings(settings: Sequence[str]) -> Mapping[str, Any]:
     """`path=value` pairs; values are YAML (`0.3`, `[1, 2]`, `pgd`)."""
     from ..errors import SuiteErrors

@@ -109,37 +109,29 @@ def _print(plan: Plan, todo: Mapping[str, Node], past: Past) -> None:
     suite = plan.suite
     for line in output.wrapped([f"suite {suite.name}, version {suite.version}", crossing(suite)]):
         output.say(line)
-    unshared = count(without_sharing(plan))
     output.say(
-        f"{plural(len(plan.cells), 'cell')} share {plural(len(plan.nodes), 'node')} ({unshared} without sharing)"
+        f"{plural(len(plan.cells), 'cell')} share {plural(len(plan.nodes), 'node')} "
+        f"({count(without_sharing(plan))} without sharing)"
     )
-    stages = _stages(plan.nodes.values())
-    to_run = _stages(todo.values())
-    rows = []
+    stages, to_run = _stages(plan.nodes.values()), _stages(todo.values())
+    rows, after = [["", "nodes", "cached", "to run", "estimate"]], [""]
     for stage, nodes in stages.items():
         left = to_run.get(stage, [])
-        rows.append(
-            [
-                stage,
-                count(len(nodes)),
-                count(len(nodes) - len(left)),
-                count(len(left)),
-                *_estimate(stage, left, past),
-            ]
-        )
-    rows.append(
-        [
-            "total",
-            count(len(plan.nodes)),
-            count(len(plan.nodes) - len(todo)),
-            count(len(todo)),
-            _total(to_run, past, suite),
-            "",
-        ]
-    )
-    for line in output.columns([["", "nodes", "cached", "to run", "estimate", ""], *rows], right=(1, 2, 3)):
+        time, basis = _estimate(stage, left, past)
+        rows.append([stage, *_counts(len(nodes), len(left)), time])
+        after.append(basis)
+    rows.append(["total", *_counts(len(plan.nodes), len(todo)), ""])
+    after.append(_total(to_run, past, suite))
+    *lines, total = output.columns(rows, right=(1, 2, 3))
+    wide = max(map(len, lines))
+    lines = [f"{line:{wide}}  {basis}".rstrip() for line, basis in zip(lines, after[:-1], strict=True)]
+    for line in [*lines, f"{total:{lines[0].index('estimate')}}{after[-1]}".rstrip()]:
         output.say(line)
     _print_left_out(plan.left_out)
+
+
+def _counts(nodes: int, to_run: int) -> list[str]:
+    return [count(nodes), count(nodes - to_run), count(to_run)]
 
 
 def _estimate(stage: str, nodes: Sequence[Node], past: Past) -> tuple[str, str]:

@@ -163,10 +163,11 @@ class Bars(Display):
         self._stages = [stage for stage in event.totals if event.todo.get(stage)]
         self.live: Live | None = None
         if self._stages:
-            self.live = Live(
+            live = Live(
                 get_renderable=self._picture, console=self.console, refresh_per_second=5, transient=True
             )
-            self.live.start()
+            live.start()
+            self.live = live
 
     def warn(self, message: str) -> None:
         if self.live:

@@ -29,7 +29,7 @@ def project_l2(d: Tensor, eps: float) -> Tensor:
     Points inside the ball come back bit for bit.
     """
     norm = torch.linalg.vector_norm(d, dim=feature_dims(d), keepdim=True)
-    return d * (eps / norm.clamp_min(max(eps, torch.finfo(d.dtype).tiny)))
+    return d * (eps / norm).masked_fill(norm <= eps, 1)
 
 
 def project_l1(d: Tensor, eps: float) -> Tensor:

@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..errors import RobexError
 from ..registry import Registry
 from ..spec import ENTRY_KEYS, KINDS, AttackSpec, ExplainerSpec, Kind, MethodSpec, MetricSpec
-from .fields import ref_kind, strictly, types_of
+from .fields import checker_of, ref_kind, strictly
 from .keys import (
     BOARD_TYPES,
     HEAD_TYPES,
@@ -44,7 +45,7 @@ assert set(_KEY_TEXT) == set(ENTRY_KEYS)
 def json_schema(registry: Registry) -> dict[str, Any]:
     """The schema of whole suites; installed plugins included."""
     specs: dict[Kind, list[MethodSpec]] = {kind: registry.methods(kind) for kind in KINDS}
-    writer = _Writer(registry)
+    writer = _Writer()
     properties = {key: _typed(t) for key, t in HEAD_TYPES.items()}
     properties["suite"]["pattern"] = f"^{NAME_PATTERN}$"
     properties["extends"] = {"type": "string", "minLength": 1}
@@ -73,10 +74,9 @@ def json_schema(registry: Registry) -> dict[str, Any]:
 
 
 class _Writer:
-    """Writes the schemas of methods; those inside others are `$defs`, written when something refers to them."""
+    """Writes the schemas of methods; those inside others are `$defs`, written when one refers to them."""
 
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+    def __init__(self) -> None:
         self._wanted: list[Kind] = []
 
     def entry(self, kind: Kind, specs: Iterable[MethodSpec]) -> dict[str, Any]:
@@ -85,9 +85,8 @@ class _Writer:
 
     def definitions(self, specs: Mapping[Kind, list[MethodSpec]]) -> dict[Kind, Any]:
         done: dict[Kind, Any] = {}
-        while any(k not in done for k in self._wanted):  # writing one may ask for another
-            for kind in [k for k in self._wanted if k not in done]:
-                done[kind] = self._one_of(specs[kind], lambda spec: {})
+        for kind in self._wanted:  # writing one may ask for another
+            done[kind] = self._one_of(specs[kind], lambda spec: {})
         return done
 
     def _one_of(self, specs: Iterable[MethodSpec], keys: Any) -> dict[str, Any]:
@@ -97,7 +96,10 @@ class _Writer:
         return {"oneOf": [*names, *(self._mapping(s, keys(s)) for s in specs)]}
 
     def _mapping(self, spec: MethodSpec, keys: Mapping[str, Any]) -> dict[str, Any]:
-        types = types_of(spec.params, spec.name)
+        try:
+            types = checker_of(spec.params, spec.name).annotations
+        except RobexError as error:  # a plugin's mistake, which the loader reports when the method is used
+            return {"properties": {"use": {"const": spec.name}}, "required": ["use"], **_text(str(error))}
         fields = [f for f in dataclasses.fields(spec.params) if f.init]
         params = {f.name: self._param(types[f.name], f) for f in fields}
         _describe(params, spec.params)

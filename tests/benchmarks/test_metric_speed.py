@@ -8,10 +8,6 @@ Each pair forms a group; before it is timed, its two results are compared. Nothi
 import numpy as np
 import pytest
 import torch
-from benchmark_plugins.metrics.catalogue_counterfactual import LofParams
-from benchmark_plugins.metrics.counterfactual import Lof
-from benchmark_plugins.states.catalogue import NeighbourIndexParams
-from benchmark_plugins.states.neighbour_index import NeighbourIndex
 from skimage.metrics import structural_similarity
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from threadpoolctl import threadpool_limits
@@ -21,6 +17,10 @@ from benchmark_core import Counterfactual
 from benchmark_core.kernels.knn import knn
 from benchmark_core.kernels.ssim import ssim, ssim_knn
 from benchmark_core.testing import make_context, make_metric_context, make_task
+from benchmark_plugins.metrics.catalogue_counterfactual import LofParams
+from benchmark_plugins.metrics.counterfactual import Lof
+from benchmark_plugins.states.catalogue import NeighbourIndexParams
+from benchmark_plugins.states.neighbour_index import NeighbourIndex
 
 SIZES = {  # queries, points, features, neighbours
     "table": (1000, 10_000, 8, 20),

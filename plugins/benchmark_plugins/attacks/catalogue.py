@@ -8,7 +8,7 @@ from typing import Literal
 from benchmark_core import Count, Eps, MethodSpec, Positive
 
 Ball = Literal["linf", "l2", "l1"]
-Loss = Literal["ce", "cw", "dlr"]
+Loss = Literal["auto", "ce", "cw", "dlr"]
 Iterate = Literal["auto", "best", "last"]
 
 
@@ -52,8 +52,9 @@ class PGDParams:
         2.5 eps / steps when left out.
     random_start: begin at a uniform point of the ball rather than at the input.
     restarts: runs from new random points; a sample keeps the best.
-    loss: ce (cross-entropy, computed as log-odds, which cannot vanish by saturation), cw (margin) or
-        dlr (margin over the spread of the logits; three classes or more).
+    loss: ce (cross-entropy, computed as log-odds, which cannot vanish by saturation), cw (margin), dlr
+        (margin over the spread of the logits; three classes or more), or auto: ce of logits brought to one
+        scale, so that multiplying its logits makes no network look more robust (inside a training, ce).
     iterate: which iterate is the result. best: one that succeeds before one that does not, then the highest
         loss; samples stop at their first success when only success counts. last: the final one, as in the
         paper. auto: best, but last inside a training.
@@ -65,7 +66,7 @@ class PGDParams:
     step_size: Positive | None = None
     random_start: bool = True
     restarts: Count = 1
-    loss: Loss = "ce"
+    loss: Loss = "auto"
     iterate: Iterate = "auto"
 
     def __post_init__(self) -> None:

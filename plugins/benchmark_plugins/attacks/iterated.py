@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchmark_core import Context, Perturbation
 
 from .balls import BALLS
-from .losses import LOSSES, succeeds
+from .losses import LOSSES, cross_entropy, succeeds, temperature
 
 
 def ascend(
@@ -36,11 +36,14 @@ def ascend(
     leaves the batch; the same samples succeed. `last` takes the final iterate, of several restarts the best.
     Judging costs one forward pass a restart, and one for x itself before a random start.
 
-    Notes, 1 or 0 a sample (none inside a training): `vanished_gradient`, at some step the gradient was zero,
-    NaN, or so small that float rounds its entries (the largest below tiny / eps of the dtype): the attack was
-    blind there, and robustness it reports is not to be trusted. `saturated` (loss ce without
-    targets): at some step the gradient of plain cross-entropy in the logits was that small. An attack that
-    follows it stops there and reports robustness; this one follows the log-odds and goes on.
+    loss: a key of LOSSES, or `auto`: ce of logits divided by their `temperature` at x (at the start, where x
+    is not judged), so that the scale of the logits does not matter.
+
+    Notes, 1 or 0 a sample (none inside a training): `vanished_gradient`, at some step before a success the
+    gradient was zero, NaN, or so small that float rounds its entries (the largest below tiny / eps of the
+    dtype): the attack was blind there, and robustness it reports is not to be trusted. `saturated` (without
+    targets): at x, the gradient of plain cross-entropy in the logits is that small. An attack that follows it
+    stops there and reports robustness; this one follows the log-odds and goes on.
     """
     ascent = _Ascent(model, x, y, ctx, norm, eps, alpha, loss, keep)
     x_k = ascent.judge(x) if keep == "best" and random_start else x
@@ -74,7 +77,10 @@ class _Ascent:
         keep: str,
     ) -> None:
         x = x.detach()
-        self.model, self.objective, self.alpha = model, LOSSES[loss], alpha
+        self.model, self.alpha = model, alpha
+        self.objective = LOSSES["ce" if loss == "auto" else loss]
+        self.rescales = loss == "auto" and ctx.goal != "training"
+        self.tau: Tensor | None = None
         self.rows: Tensor | slice = slice(None)
         self.y, self.target, self.random = y, ctx.target, ctx.random
         self.ball = BALLS[norm](x, eps, ctx.task.lower.to(x), ctx.task.upper.to(x))
@@ -87,9 +93,10 @@ class _Ascent:
         self.top = x.new_full((len(x),), -torch.inf)
 
         self.watches = ctx.goal != "training"
-        self.saturates = loss == "ce" and ctx.target is None
+        self.met = False
+        self.least = torch.finfo(x.dtype).tiny / torch.finfo(x.dtype).eps
         self.weakest = x.new_full((len(x),), torch.inf)  # largest entry of a gradient, least over the steps
-        self.lowest = x.new_full((len(x),), torch.inf)  # loss, least over the steps
+        self.saturated: Tensor | None = None
 
     @property
     def finished(self) -> bool:
@@ -100,18 +107,17 @@ class _Ascent:
         """x_{k+1} of the samples that stay."""
         x_k = x_k.detach().requires_grad_()
         z = self.model(x_k)
-        value, slope = self.objective(z.detach(), self.y, self.target)
-        stay = self._see(x_k.detach(), z.detach(), value) if self.judges else None
+        value, slope, success = self._assess(z.detach())
+        stay = self._see(x_k.detach(), value, success) if self.judges else None
         if self.finished:
             return x_k.detach()[stay]
         (g,) = torch.autograd.grad(z, x_k, slope)
         x_k = x_k.detach()
         if stay is not None:
-            x_k, g, value = x_k[stay], g[stay], value[stay]
+            x_k, g, success = x_k[stay], g[stay], success[stay]
         if self.watches:
-            largest = g.abs().flatten(1).amax(1)
+            largest = g.abs().flatten(1).amax(1).masked_fill_(success, torch.inf)
             self.weakest[self.rows] = torch.minimum(self.weakest[self.rows], largest)  # NaN stays NaN
-            self.lowest[self.rows] = torch.minimum(self.lowest[self.rows], value)
         return self.ball.step(x_k, g.nan_to_num_(), self.alpha)
 
     @torch.no_grad()
@@ -119,14 +125,24 @@ class _Ascent:
         """Judge x_k without a step: x_k of the samples that stay."""
         if self.finished:
             return x_k
-        z = self.model(x_k)
-        stay = self._see(x_k, z, self.objective(z, self.y, self.target)[0])
+        value, _, success = self._assess(self.model(x_k))
+        stay = self._see(x_k, value, success)
         return x_k if stay is None else x_k[stay]
 
-    def _see(self, x_k: Tensor, z: Tensor, value: Tensor) -> Tensor | None:
+    def _assess(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss, its derivative in z (up to a factor a sample) and the success of logits z: (n, K)."""
+        if not self.met:
+            self.met = True
+            self.tau = temperature(z) if self.rescales else None
+            if self.watches and self.target is None:
+                # the derivative of cross-entropy is sigmoid(m) times that of the log-odds m
+                self.saturated = cross_entropy(z, self.y, None)[0] < math.log(self.least)
+        value, slope = self.objective(z if self.tau is None else z / self.tau, self.y, self.target)
+        return value, slope, succeeds(z, self.y, self.target)
+
+    def _see(self, x_k: Tensor, value: Tensor, success: Tensor) -> Tensor | None:
         """Keep x_k where it is the best so far. Which samples stay: their indices, or None for all."""
         self.judged = True
-        success = succeeds(z, self.y, self.target)
         if not self.leaves:
             better = torch.where(success == self.found, value > self.top, success)
             self.found |= success
@@ -139,8 +155,9 @@ class _Ascent:
         leave, stay = success.nonzero().squeeze(1), (~success).nonzero().squeeze(1)
         self.best[rows[leave]] = x_k[leave]
         self.rows = rows[stay]
-        self.y, self.random, self.ball = self.y[stay], self.random.take(stay), self.ball.take(stay)
+        self.y, self.random, self.ball = self.y[stay], self.random.take(stay.cpu()), self.ball.take(stay)
         self.target = None if self.target is None else self.target[stay]
+        self.tau = None if self.tau is None else self.tau[stay]
         return stay
 
     def result(self, x_k: Tensor) -> Tensor:
@@ -152,9 +169,7 @@ class _Ascent:
     def notes(self) -> dict[str, Tensor]:
         if not self.watches:
             return {}
-        precision = torch.finfo(self.weakest.dtype)
-        least = precision.tiny / precision.eps
-        notes = {"vanished_gradient": ~(self.weakest >= least)}
-        if self.saturates:
-            notes["saturated"] = self.lowest < math.log(least)
+        notes = {"vanished_gradient": ~(self.weakest >= self.least)}
+        if self.saturated is not None:
+            notes["saturated"] = self.saturated
         return {name: note.to(self.weakest.dtype) for name, note in notes.items()}

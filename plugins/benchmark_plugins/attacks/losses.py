@@ -73,4 +73,19 @@ def difference_of_logits_ratio(z: Tensor, y: Tensor, target: Tensor | None) -> t
     return ratio.squeeze(1), slope / spread
 
 
+HEIGHT = 8.0
+"""How far `temperature` lifts the highest logit above the mean of all. Measured on small digit and blob
+networks: 8 does as well as their own scale or better, in all norms; 4 and less are weaker, and above 50 the
+loss is the margin, which is weaker too."""
+
+
+def temperature(z: Tensor) -> Tensor:
+    """tau: (n, 1), such that z / tau has its highest logit HEIGHT above its mean; 1 where all are equal.
+
+    Cross-entropy of z / tau, with tau of the input at all iterates, is the same for z and for k z.
+    """
+    spread = z.amax(1, keepdim=True) - z.mean(1, keepdim=True)
+    return (spread / HEIGHT).masked_fill(spread <= 0, 1)
+
+
 LOSSES: dict[str, Loss] = {"ce": cross_entropy, "cw": margin, "dlr": difference_of_logits_ratio}

@@ -29,7 +29,7 @@ class Noise(Attack):
             if draw + 1 == p.draws:
                 break
             stay = ~succeeds(model(x_adv[rows]), y, target)
-            rows, y, random = rows[stay], y[stay], random.take(stay)
+            rows, y, random = rows[stay], y[stay], random.take(stay.cpu())
             target = None if target is None else target[stay]
             if len(rows) == 0:
                 break

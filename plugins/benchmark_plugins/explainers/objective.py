@@ -10,7 +10,7 @@ from benchmark_core import Context
 
 from .catalogue import OfClass, Output
 
-PASS_ELEMENTS = 1 << 16
+PASS_ELEMENTS = 1 << 15
 """Small inputs share a pass until it holds this many numbers (the cache of a core; far below any memory)."""
 PASS_FACTOR = 16
 """... but at most this many times `ctx.batch_size`, so that a smaller batch size always saves memory."""

@@ -1,4 +1,4 @@
-"""Score-based counterfactuals against closed forms of linear models, and their promises on a nonlinear net."""
+"""Score-based counterfactuals against closed forms of linear models, and their promises on a deep one."""
 
 from dataclasses import replace
 

@@ -1,12 +1,14 @@
 """What is said about every mistake in a suite: the exact line, with its place. `HEAD` is lines 1 to 5."""
 
+# ruff: noqa: E501  (messages stand here as they are said)
+
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import HEAD
+from small_suite import HEAD
 
 from benchmark_core.registry import Registry
 from benchmark_core.suite import read

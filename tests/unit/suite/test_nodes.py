@@ -177,7 +177,8 @@ def test_values_are_quoted_as_one_writes_them(value: object, text: str) -> None:
 
 SCRAPS = st.sampled_from(
     [*"abc:-[]{},&*!|>'\"%@`#?\n \t~<.0123456789e", ": ", "\n  - ", "use", "pgd", "eps", "suite", "<<: ",
-     "attacks:", "limits:", "---\n", "!!python/x ", "&a ", "*a", '"\\u', "\\UFFFFFFFF", "\0", "\ufeff", "\u2028"]
+     "attacks:", "limits:", "---\n", "!!python/x ", "&a ", "*a", '"\\u', "\\UFFFFFFFF",
+     "\0", "\ufeff", "\u2028"]
 )  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HEAD
 from jsonschema import Draft202012Validator
+from small_suite import HEAD
 
 from benchmark_core.errors import SuiteErrors
 from benchmark_core.registry import Registry
@@ -129,6 +129,28 @@ def test_it_agrees_with_the_loader(schema: dict[str, Any], registry: Registry, t
     except SuiteErrors:
         loaded = False
     assert loaded == good
+
+
+def test_a_broken_params_class_does_not_stop_it(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "suite_test_schema_types.py").write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from benchmark_core import MethodSpec, hookimpl\n"
+        "@dataclass(frozen=True)\n"
+        "class P:\n    x: Nowhere = 0\n"
+        "@hookimpl\n"
+        "def register_methods():\n"
+        "    yield MethodSpec.attack('typo', 'm:C', params=P)\n"
+    )
+    registry.add_files([tmp_path / "suite_test_schema_types.py"])
+    schema = json_schema(registry)
+    Draft202012Validator.check_schema(schema)
+    (typo,) = [
+        o
+        for o in schema["properties"]["attacks"]["items"]["oneOf"]
+        if o.get("properties", {}).get("use") == {"const": "typo"}
+    ]
+    assert typo["description"].startswith("typo: the types of its params cannot be read: NameError")
 
 
 def test_a_suite_with_a_base_may_leave_keys_out(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HEAD
+from small_suite import HEAD
 
 from benchmark_core.errors import RobexError, SuiteErrors
 from benchmark_core.registry import Registry
@@ -93,7 +93,8 @@ def test_the_rest_of_a_suite(check: Check, tmp_path: Path) -> None:
     suite = check(
         "version: 2\nseeds: 3\nseed: 7\ndescription: d\nattacks: [{use: pgd, eps: [0.1, 0.2]}, fgsm]\n"
         "limits: {threads: 4, memory: 2}\n"
-        "boards: [{name: b, rows: [defense, attack], metrics: ['acc*'], rank_by: accuracy, expected: e.yaml}]\n"
+        "boards: [{name: b, rows: [defense, attack], metrics: ['acc*'], rank_by: accuracy, "
+        "expected: e.yaml}]\n"
         "include: [{attack: pgd, model: m*}]\nexclude: [{attack: 'pgd eps=0.2'}, {on: [clean, fgsm]}]\n"
     )
     assert (suite.version, suite.seeds, suite.seed, suite.description) == (2, 3, 7, "d")
@@ -262,9 +263,8 @@ def test_metrics_of_results_have_no_wish(check: Check) -> None:
     ],
 )
 def test_on_names_attacks(check: Check, on: str, expected: tuple[str, ...]) -> None:
-    suite = check(
-        f"attacks: [{{use: pgd, eps: [1, 2]}}, {{use: fgsm, as: Fast}}]\nexplainers: [{{use: ecco, on: {on}}}]"
-    )
+    attacks = "attacks: [{use: pgd, eps: [1, 2]}, {use: fgsm, as: Fast}]\n"
+    suite = check(f"{attacks}explainers: [{{use: ecco, on: {on}}}]")
     assert suite.of("explainer")[0].on == expected
 
 
@@ -363,7 +363,10 @@ def test_set_by_name_means_every_entry_of_it(check: Check) -> None:
 
 
 def test_set_does_not_reach_through_an_alias(check: Check) -> None:
-    text = "attacks: [{use: ensemble, as: A, members: &m [{use: pgd, eps: 1}]}, {use: ensemble, as: B, members: *m}]"
+    text = (
+        "attacks:\n- {use: ensemble, as: A, members: &m [{use: pgd, eps: 1}]}\n"
+        "- {use: ensemble, as: B, members: *m}\n"
+    )
     suite = check(text, overrides={"attacks.A.members.0.eps": 2})
     assert [e.ref.params.members[0].params.eps for e in suite.of("attack")] == [2.0, 1.0]
 
@@ -372,7 +375,8 @@ def test_set_does_not_reach_through_an_alias(check: Check) -> None:
     ("path", "value", "problem"),
     [
         ("atacks.pgd.eps", "1", 'a suite has no key "atacks"; did you mean "attacks"? It has: suite, '),
-        ("attacks.pdg.eps", "1", 'nothing in attacks is called "pdg"; did you mean "pgd"? It has: fgsm, v1.5, pgd'),
+        ("attacks.pdg.eps", "1",
+         'nothing in attacks is called "pdg"; did you mean "pgd"? It has: fgsm, v1.5, pgd'),
         ("attacks.3.eps", "1", "attacks has no item 3; it has 3, counted from 0"),
         ("attacks.pgd.epss", "1", 'pgd has no param "epss"; did you mean "eps"? It has: eps, '),
         ("attacks.pgd.eps", "-1", "pgd: eps must be at least 0, got -1"),
@@ -433,7 +437,8 @@ def test_make_ref(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "params", "lines"),
     [
-        ("attack", "pgd", {"eps": [0.1, 0.2]}, ["pgd: eps must be a number such as 0.03 or 8/255, got [0.1, 0.2]"]),
+        ("attack", "pgd", {"eps": [0.1, 0.2]},
+         ["pgd: eps must be a number such as 0.03 or 8/255, got [0.1, 0.2]"]),
         ("attack", "pgd", {"steps": 0, "norm": "l3"},
          ["pgd: steps must be at least 1, got 0", "pgd: norm must be one of linf, l2, l1, got 'l3'",
           "pgd: eps is required"]),

@@ -1,0 +1,107 @@
+"""`robex status`: how far the suites of a store are, and what failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..board.formats import count
+from . import output
+from .failures import Failure, describe
+from .options import SuiteCall, call_of, json_option, open_store, plugin_option, store_option, trace_option
+
+if TYPE_CHECKING:
+    from ..store import Store
+
+
+@click.command("status")
+@click.argument("place", metavar="[SUITE|STORE]", required=False)
+@store_option
+@plugin_option
+@json_option
+@trace_option
+def command(place: str | None, store: str, plugins: tuple[str, ...], as_json: bool) -> int:
+    """How many cells of each suite in a store are done, failed or missing.
+
+    SUITE: the file or the name of one suite.
+    """
+    path, names = _where(place, store, plugins)
+    opened = open_store(path)
+    manifests = [opened.suite(name) for name in names or opened.suites()]
+    found = [suite_status(opened, manifest) for manifest in manifests]
+    if as_json:
+        output.say_json(found)
+        return 0
+    if not found:
+        output.note(f"{path}: no suite has run here")
+        return 0
+    rows = [
+        [s["suite"], str(s["version"]), *(count(s[k]) for k in ("cells", "done", "failed", "missing"))]
+        for s in found
+    ]
+    head = ["suite", "version", "cells", "done", "failed", "missing"]
+    for line in output.columns([head, *rows], right=range(1, 6)):
+        output.say(line)
+    for status, manifest in zip(found, manifests, strict=True):
+        failures = [Failure(f["key"], f["title"], f["message"], f["where"]) for f in status["failures"]]
+        again = call_of(manifest).command("run", path)
+        for line in describe(failures, again):
+            output.say(line)
+    return 0
+
+
+def _where(place: str | None, store: str, plugins: tuple[str, ...]) -> tuple[str, list[str]]:
+    if place is None:
+        return store, []
+    if Path(place).is_dir():
+        return place, []
+    if Path(place).suffix in (".yaml", ".yml"):
+        suite, _ = SuiteCall(place, plugins=plugins).read()
+        return store, [suite.name]
+    return store, [place]
+
+
+def suite_status(store: Store, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Cells of a suite: done, failed (they or what they are made from) and missing (not run yet)."""
+    failures = list(_failures(store, manifest))
+    by_key = {f["key"] for f in failures}
+    stems = Counter(_stem(f["where"]) for f in failures if f["stage"] in ("load", "train", "prepare"))
+    done = failed = 0
+    for at, key, selection, result in manifest["cells"]:
+        if store.has(key):
+            done += 1
+        elif by_key & {key, selection, result} or any(s <= frozenset(at.items()) for s in stems):
+            failed += 1
+    cells = len(manifest["cells"])
+    return {
+        "suite": manifest["suite"],
+        "version": manifest["version"],
+        "file": manifest["file"],
+        "cells": cells,
+        "done": done,
+        "failed": failed,
+        "missing": cells - done - failed,
+        "failures": failures,
+    }
+
+
+def _stem(where: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
+    return frozenset((c, where[c]) for c in ("dataset", "model", "defense", "seed") if c in where)
+
+
+def _failures(store: Store, manifest: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """Failures kept in the store that belong to a cell of this suite: they say so by their coordinates."""
+    labels = {**manifest["labels"], "on": ["clean", *manifest["labels"]["attack"]]}
+    for path in sorted((store.path / "failures").glob("*.json")):
+        failure = store.failure(path.stem)
+        if failure is None or store.has(failure["key"]):
+            continue
+        where = failure["where"]
+        if all(
+            label in labels[c] if c != "seed" else label < manifest["seeds"] for c, label in where.items()
+        ):
+            yield {k: failure[k] for k in ("key", "stage", "title", "where", "reason", "message")}
