@@ -108,15 +108,15 @@ def plural(number: int, noun: str) -> str:
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
-def duration(seconds: float) -> str:
-    """`0.4 s`, `38 s`, `4 min 05 s`, `3 h 12 min`."""
-    if seconds < 9.95:
+def duration(seconds: float, *, whole: bool = False) -> str:
+    """`0.4 s`, `38 s`, `4 min 05 s`, `3 h 12 min`. whole: no fractions of a second, as on a clock."""
+    if seconds < 9.95 and not whole:
         return "0 s" if seconds == 0 else "< 0.1 s" if seconds < 0.05 else f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02} s"
     minutes = round(seconds / 60)
     return f"{count(minutes // 60)} h {minutes % 60:02} min"
 

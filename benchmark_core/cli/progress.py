@@ -89,7 +89,7 @@ class Display:
 
     def summary(self) -> str:
         """`8 min 20 s · about 27 min left · 1 failed`."""
-        parts = [duration(float(round(time.monotonic() - self.started)))]
+        parts = [duration(time.monotonic() - self.started, whole=True)]
         left = self.seconds_left()
         if left is not None:
             parts.append(f"about {rough_duration(max(1.0, left))} left")
@@ -118,7 +118,7 @@ class _Running:
 
     def text(self) -> str:
         part = f"  {self.part[0]:,}/{self.part[1]:,}" if self.part else ""
-        return f"{self.title}{part}  {duration(float(round(time.monotonic() - self.since)))}"
+        return f"{self.title}{part}  {duration(time.monotonic() - self.since, whole=True)}"
 
 
 class Quiet(Display):

@@ -102,6 +102,7 @@ def _describe(registry: Registry, spec: MethodSpec) -> Iterator[str]:
     origin = registry.origin(spec)
     yield f"{spec.name} · {spec.kind} · revision {spec.revision}"
     yield spec.summary
+    yield from textwrap.wrap(_docs(spec.params)[0], output.width())
     fields = list(_fields(spec))
     if fields:
         yield ""
@@ -180,7 +181,7 @@ def _capabilities(spec: MethodSpec) -> Iterator[tuple[str, str]]:
 
 
 def _fields(spec: MethodSpec) -> Iterator[dict[str, str]]:
-    about = _field_docs(spec.params)
+    about = _docs(spec.params)[1]
     types = param_types(spec.params)
     for f in dataclasses.fields(spec.params):
         yield {
@@ -191,20 +192,31 @@ def _fields(spec: MethodSpec) -> Iterator[dict[str, str]]:
         }
 
 
-def _field_docs(params: type) -> dict[str, str]:
-    """`name: what it is` paragraphs of the docstring, for the dataclass's own fields."""
+def _docs(params: type) -> tuple[str, dict[str, str]]:
+    """What a params docstring says beyond its first line: in general, and of each field (`name: what it is`).
+
+    Fields that a base class declares are described there.
+    """
     names = "|".join(re.escape(f.name) for f in dataclasses.fields(params))
-    if not names:
-        return {}
-    text = textwrap.dedent("    " + (params.__doc__ or ""))
-    found: dict[str, str] = {}
-    start = re.compile(rf"(?:^|(?<=\. )|(?<=\.\n)|(?<=\n))\s*((?:{names})(?:, (?:{names}))*): ")
-    marks = list(start.finditer(text))
-    for mark, after in zip(marks, [*marks[1:], None], strict=True):
-        words = " ".join(text[mark.end() : after.start() if after else len(text)].split("\n\n")[0].split())
-        for name in mark[1].split(", "):
-            found[name] = words
-    return found
+    general, found = "", {}
+    for cls in reversed(params.__mro__):
+        if not dataclasses.is_dataclass(cls) or (cls.__doc__ or "").startswith(f"{cls.__name__}("):
+            continue
+        text = (cls.__doc__ or "").partition("\n")[2]
+        marks = (
+            list(re.finditer(rf"(?:^|(?<=[.\n])) *((?:{names})(?:, (?:{names}))*): ", text)) if names else []
+        )
+        ends = [*(mark.start() for mark in marks[1:]), len(text)]
+        for mark, end in zip(marks, ends, strict=False):
+            for name in mark[1].split(", "):
+                found[name] = _plain(text[mark.end() : end])
+        if cls is params:
+            general = _plain(text[: marks[0].start()] if marks else text)
+    return general, found
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _type_text(annotation: Any) -> str:
@@ -264,6 +276,7 @@ def _method_json(registry: Registry, spec: MethodSpec) -> dict[str, Any]:
         "name": spec.name,
         "kind": spec.kind,
         "summary": spec.summary,
+        "about": _docs(spec.params)[0],
         "revision": spec.revision,
         "params": list(_fields(spec)),
         "capabilities": dict(_capabilities(spec)),

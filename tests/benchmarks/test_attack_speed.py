@@ -142,7 +142,7 @@ def ratios(case: Case, rounds: int) -> None:
             CANDIDATES[name](case)
             seconds[name].append(time.perf_counter() - start)
     print(
-        f"\n| {case.name} | ms | ratio to bare: median | 20 % | 80 % | robust accuracy |\n|---|---|---|---|---|---|"
+        f"\n| {case.name} | ms | ratio to bare | 20 % | 80 % | robust accuracy |\n|---|---|---|---|---|---|"
     )
     for name, run in CANDIDATES.items():
         ratio = [a / b for a, b in zip(seconds[name], seconds["bare"], strict=True)]

@@ -3,7 +3,8 @@
     pytest tests/benchmarks/test_explainer_speed.py --benchmark-only
 
 `test_explainer_ratios` times all in turns, so that a change of the machine's speed hits each alike, in
-processor time (one thread, so a busy machine adds little), and keeps the median ratio to the bare loop in the report's `extra_info` (shown with -s). No test asserts a time.
+processor time (one thread, so a busy machine adds little), and keeps the median ratio to the bare loop in
+the report's `extra_info` (shown with -s). No test asserts a time.
 """
 
 from __future__ import annotations

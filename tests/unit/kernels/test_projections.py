@@ -25,7 +25,7 @@ def norm(d, order):
 
 
 @pytest.mark.parametrize("name", PROJECTIONS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     d=arrays("float64", array_shapes(min_dims=2, max_dims=4, min_side=1, max_side=6), elements=ENTRIES),
     eps=st.one_of(st.sampled_from([0.0, 0.5, 1.0, 3.0]), st.floats(1e-6, 1e3)),

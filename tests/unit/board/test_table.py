@@ -1,0 +1,143 @@
+"""One table in all its forms: what text shows, what narrow terminals drop, what machines get."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from benchmark_core.board import boards_of, make_board, render
+
+
+@pytest.fixture
+def tables(made, shares):
+    for d, defense in enumerate(("Standard", "AT")):
+        for seed in range(3):
+            made.add(shares(0.9 - d / 20, seed=seed), metric="accuracy", seed=seed, defense=defense)
+            for attack in ("fgsm eps=0.1", "pgd eps=0.1"):
+                at = {"seed": seed, "defense": defense, "attack": attack}
+                missing = (defense, seed, attack) == ("Standard", 1, "pgd eps=0.1")
+                made.add(
+                    None if missing else shares(0.2 + d / 2, seed=seed),
+                    np.arange(100),
+                    metric="robust-accuracy",
+                    **at,
+                )
+                valid = np.arange(100) < 90
+                made.add(np.linspace(1, 2, 100) + d, valid=valid, metric="distance", **at)
+    made.board("robustness", ("dataset", "defense"))
+    return [make_board(made.store, made.manifest, b) for b in boards_of(made.manifest)]
+
+
+def test_text(tables):
+    lines = render(tables, "text", width=200).splitlines()
+    assert (
+        lines[0] == "digits · mlp · 3 seeds × 100 samples · ordered by accuracy % ↑ · ± half a 95 % interval"
+    )
+    assert lines[1].split("  ")[0] == "defense"
+    assert lines[1].count("robust-accuracy % ↑") == 1  # one name above both of its columns
+    assert "distance ↓ (valid %)" in lines[1]
+    assert lines[2].split() == ["fgsm", "eps=0.1", "pgd", "eps=0.1"] * 2
+    assert lines[3].startswith("Standard  90 ")
+    assert "20.0 (2/3)" in lines[3]
+    assert lines[3].endswith("14/15")
+    assert lines[4].endswith("15/15")
+    assert "* low-validity" in lines[5]
+    assert "Incomplete: 1 cell of 1 row missing" in lines[6]
+
+
+def test_narrow_terminals_say_what_they_drop(tables):
+    text = render(tables, "text", width=60)
+    assert max(map(len, text.splitlines()[1:5])) <= 60
+    assert "+3 columns: --wide" in text
+    assert "+" not in render(tables, "text", width=60, wide=True).replace("±", "")
+    for width in (1, 30, 80, 100):
+        first = render(tables, "text", width=width).splitlines()
+        assert any(line.startswith("Standard") for line in first)
+
+
+def test_ascii(tables):
+    text = render(tables, "text", unicode=False)
+    assert text.isascii()
+    unicode_lines = render(tables, "text").splitlines()
+    assert len(text.splitlines()) >= len(unicode_lines)
+
+
+def test_top_says_how_many_more(tables):
+    text = render(tables, "text", top=1)
+    assert "AT" not in text
+    assert "1 more row (--all)" in text
+
+
+def test_markdown(tables):
+    text = render(tables, "md")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({row.count("|") for row in rows}) == 1
+    assert len(rows) == 4
+    assert "robust-accuracy % ↑<br>fgsm eps=0.1" in rows[0]
+
+
+def test_markdown_escapes_names(made, shares):
+    for seed in range(3):
+        made.add(shares(0.9, seed=seed), metric="accuracy", seed=seed, defense="a|b*c")
+    table = make_board(made.store, made.manifest, boards_of(made.manifest)[0])
+    assert r"a\|b\*c" in render([table], "md")
+
+
+def test_csv_and_json_hold_the_same_full_numbers(tables):
+    records = list(csv.DictReader(io.StringIO(render(tables, "csv"))))
+    assert len(records) == 10
+    document = json.loads(render(tables, "json"))
+    block = document[0]["blocks"][0]
+    flat = [
+        (row["at"]["defense"], column["metric"], column["at"].get("attack", ""), cell)
+        for row in block["rows"]
+        for column, cell in zip(block["columns"], row["cells"], strict=True)
+    ]
+    for record, (defense, metric, attack, cell) in zip(records, flat, strict=True):
+        assert (record["defense"], record["metric"], record["attack"]) == (defense, metric, attack)
+        for name in ("value", "lo", "hi", "valid_share"):
+            assert (float(record[name]) if record[name] else None) == cell[name]
+    estimate = tables[0].blocks[0].rows[0].cells[0].estimate
+    assert flat[0][3]["value"] == estimate.value * 100  # in the unit of the column: %
+    assert flat[0][3]["lo"] == estimate.low * 100
+    distance = next(cell for _, metric, _, cell in flat if metric == "distance")
+    assert distance["state"] == "low-validity"
+    assert distance["valid_share"] == pytest.approx(0.9)
+    assert block["rows"][0]["done"] == 14
+
+
+def test_nan_is_told_and_json_stays_valid(made):
+    for seed in range(3):
+        made.add([np.nan] * 4 + [0.5] * 16, metric="sparseness", seed=seed, explainer="s", on="clean")
+    table = make_board(made.store, made.manifest, boards_of(made.manifest)[0])
+    assert "NaN (12)" in render([table], "text")
+    assert json.loads(render([table], "json"))[0]["blocks"][0]["rows"][0]["cells"][0]["value"] is None
+
+
+def test_missing_and_does_not_apply(made, shares):
+    for seed in range(3):
+        made.add(None, np.arange(10), metric="accuracy", seed=seed, defense="A")
+        made.add(shares(0.5, seed=seed), metric="robust-accuracy", seed=seed, defense="B", attack="pgd")
+    table = make_board(made.store, made.manifest, boards_of(made.manifest)[0])
+    a, b = (line.split() for line in render([table], "text").splitlines()[3:5])
+    assert a == ["A", "–", "·", "0/3"]
+    assert b[:2] == ["B", "·"]
+
+
+def test_one_seed_is_said(made, shares):
+    made.add(shares(0.5), metric="accuracy", seed=0)
+    table = make_board(made.store, made.manifest, boards_of(made.manifest)[0])
+    assert "One seed: this holds for these trained models" in render([table], "text")
+
+
+def test_columns_with_different_samples_say_so(made, shares):
+    for seed in range(3):
+        made.add(shares(0.5, seed=seed), metric="accuracy", seed=seed)
+        made.add(shares(0.5, 40, seed), metric="robust-accuracy", seed=seed, attack="pgd")
+    table = make_board(made.store, made.manifest, boards_of(made.manifest)[0])
+    text = render([table], "text")
+    assert "3 seeds × 40 to 100 samples" in text
+    assert "n = 100" in text
+    assert "n = 40" in text

@@ -1,0 +1,468 @@
+"""The verbs of `robex`: what they print, where, and with which exit code."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from benchmark_core import hookimpl
+from benchmark_core.cli import plugins as cli_plugins
+from benchmark_core.cli.main import VERBS, main, robex
+from benchmark_core.registry import Origin, Registry
+from benchmark_core.store import Store
+
+
+def imported(*arguments: str) -> tuple[set[str], int]:
+    """Modules that a command line leaves imported, and its exit code."""
+    code = (
+        "import sys; from benchmark_core.cli.main import main; code = main(sys.argv[1:]); "
+        "print('\\n@', code, *sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    exit_code, *modules = done.stdout.rpartition("@")[2].split()
+    return set(modules), int(exit_code)
+
+
+HEAVY = {"torch", "pandas", "scipy.stats", "sklearn"}
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["list", "attacks", "--json"], ["show", "pgd"], ["schema"]])
+def test_light_verbs_import_nothing_heavy(arguments):
+    modules, code = imported(*arguments)
+    assert code == 0
+    assert not modules & HEAVY
+
+
+@pytest.mark.parametrize("verb", ["validate", "plan", "run", "table", "status"])
+def test_verbs_on_a_finished_suite_import_nothing_heavy(verb, ran):
+    store = [] if verb == "validate" else ["--store", ran.store]
+    modules, code = imported(verb, ran.suite, *store)
+    assert code == 0
+    assert not modules & HEAVY
+
+
+def test_help_imports_no_verb():
+    modules, code = imported("--help")
+    assert code == 0
+    assert not modules & (HEAVY | {"numpy", "yaml", "pydantic", "rich.live", "benchmark_core.registry"})
+    assert not {m for m in modules if m.startswith("benchmark_core.cli.")} - {"benchmark_core.cli.main"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_and_trace(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "Usage: robex " + verb in text
+    assert robex.get_command(None, verb).help
+
+
+# --- errors --------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_suite_says_where_without_traceback(suite, capsys):
+    suite.write_text(suite.read_text().replace("fgsm", "fgsn"))
+    assert main(["plan", str(suite)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.search(r"tiny\.yaml:7:\d+: .*\"fgsn\".*did you mean \"fgsm\"", err)
+    assert "Traceback" not in err
+
+
+def test_trace_shows_the_traceback(suite, capsys):
+    suite.write_text("nothing")
+    assert main(["plan", str(suite), "--trace"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_bug_is_one_line(monkeypatch, capsys):
+    def broken(*_):
+        raise ZeroDivisionError("oh\nno")
+
+    monkeypatch.setattr(Registry, "load", broken)
+    assert main(["list"]) == 2
+    err = capsys.readouterr().err
+    assert err == "robex: bug: ZeroDivisionError: oh no (--trace shows where; please report it)\n"
+
+
+def test_interrupt_is_130(monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Registry, "load", stop)
+    assert main(["list"]) == 130
+
+
+@pytest.mark.parametrize("arguments", [["lst"], ["list", "things"], ["run"], ["plan", "--nope"]])
+def test_wrong_use_is_2(arguments, capsys):
+    assert main(arguments) == 2
+    assert capsys.readouterr().err
+
+
+def test_a_misspelt_verb_gets_a_suggestion(capsys):
+    main(["lst"])
+    assert 'no verb is called "lst"; did you mean "list"?' in capsys.readouterr().err
+
+
+def test_a_closed_pipe_is_quiet():
+    code = 'from benchmark_core.cli.main import main; import sys; sys.exit(main(["schema"]))'
+    command = f"{sys.executable} -c '{code}' | head -c 10"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stderr == ""
+
+
+def test_ascii_where_the_locale_has_nothing_else(ran):
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    code = "import sys; from benchmark_core.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "table", "--store", ran.store]
+    done = subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert done.stdout.isascii()
+    assert b"wine . linear" in done.stdout
+
+
+# --- list, show, schema, validate ----------------------------------------------------------------------
+
+
+def test_list_one_kind(capsys):
+    assert main(["list", "attacks", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"pgd", "fgsm"} <= {m["name"] for m in found}
+    assert {m["kind"] for m in found} == {"attack"}
+    assert all(m["summary"] and m["plugin"] for m in found)
+
+
+def test_list_fits_a_hundred_columns(capsys):
+    assert main(["list"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
+
+
+def test_show_a_method(capsys):
+    assert main(["show", "attack/pgd"]) == 0
+    text = capsys.readouterr().out
+    assert "eps" in text
+    assert "required" in text
+    assert "radius of the ball, in input units" in text
+    assert "- {use: pgd, eps: 0.1}" in text
+
+
+@pytest.mark.parametrize("spec", Registry.load().methods(), ids=lambda s: f"{s.kind}/{s.name}")
+def test_every_method_can_be_shown_with_all_its_params_described(spec, capsys):
+    assert main(["show", f"{spec.kind}/{spec.name}", "--json"]) == 0
+    [found] = json.loads(capsys.readouterr().out)
+    assert found["summary"]
+    told = " ".join([found["about"], *(p["about"] for p in found["params"])])
+    assert [p["name"] for p in found["params"] if not p["about"] and p["name"] not in told] == []
+
+
+def test_show_unknown(capsys):
+    assert main(["show", "pgdd"]) == 2
+    assert 'did you mean "pgd"' in capsys.readouterr().err
+
+
+def test_schema_to_a_file(tmp_path, capsys):
+    path = tmp_path / "schema.json"
+    assert main(["schema", "-o", str(path)]) == 0
+    assert main(["schema"]) == 0
+    assert path.read_text() == capsys.readouterr().out
+    assert "$defs" in json.loads(path.read_text())
+
+
+def test_validate_several_and_report_all(suite, tmp_path, capsys):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("suite: bad\nnonsense: 1\n")
+    assert main(["validate", str(suite)]) == 0
+    assert "ok, 6 cells in" in capsys.readouterr().out
+    assert main(["validate", str(suite), str(bad), "--json"]) == 2
+    good, wrong = json.loads(capsys.readouterr().out)
+    assert good["ok"]
+    assert not wrong["ok"]
+    assert all(p["line"] for p in wrong["problems"] if "nonsense" in p["message"])
+
+
+# --- plan, run, status, table, cache -------------------------------------------------------------------
+
+
+def test_plan_of_a_new_suite(suite, tmp_path, capsys):
+    assert main(["plan", str(suite), "--store", str(tmp_path / "none")]) == 0
+    text = capsys.readouterr().out
+    assert "no estimate yet" in text
+    assert f"Run it: robex run {suite} --store {tmp_path / 'none'}" in text
+    assert not (tmp_path / "none").exists()
+
+
+def test_plan_json_counts_sharing_by_brute_force(suite, tmp_path, capsys):
+    assert main(["plan", str(suite), "--store", str(tmp_path / "none"), "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    inputs = {n["key"]: list(n["inputs"].values()) for n in plan["nodes"]}
+
+    def closure(key):
+        return {key}.union(*(closure(k) for k in inputs[key]))
+
+    assert plan["without_sharing"] == sum(len(closure(cell["key"])) for cell in plan["cells"])
+    assert sum(s["nodes"] for s in plan["stages"].values()) == len(plan["nodes"])
+    assert len(plan["cells"]) == 6
+
+
+def test_plan_after_a_run_has_estimates(ran, capsys):
+    assert main(["plan", ran.suite, "--store", ran.store, "--seeds", "3"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"train +3 +2 +1 .*\(from 2 earlier records\)", text)
+    assert main(["plan", ran.suite, "--store", ran.store]) == 0
+    assert "Nothing to run" in capsys.readouterr().out
+
+
+def test_plan_names_what_is_guessed_and_left_out(ran, suite, capsys):
+    suite.write_text(
+        suite.read_text()
+        .replace("[saliency]", "[saliency, integrated-gradients]")
+        .replace("[linear]", "[linear, cnn]")
+    )
+    assert main(["plan", str(suite), "--store", ran.store]) == 0
+    text = capsys.readouterr().out
+    assert "integrated-gradients: guessed" in text
+    assert re.search(r"Left out: \d+ cells\.\n  .*cnn.*: \d+", text)
+
+
+def test_run_prints_boards_to_stdout_and_progress_to_stderr(suite, tmp_path, capsys):
+    arguments = ["run", str(suite), "--store", str(tmp_path / "s"), "--seeds", "1"]
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert "accuracy % ↑" in out
+    assert "One seed" in out
+    assert re.search(r"^done +train +Standard · linear · wine · seed 0", err, re.M)
+    assert re.search(r"Done in .*: 9 of 9 nodes, 3 of 3 cells\.", err)
+    assert main(arguments) == 0
+    again, err = capsys.readouterr()
+    assert again == out
+    assert "Nothing to do: 9 of 9 nodes" in err
+
+
+def test_run_json_is_one_event_a_line(ran, capsys):
+    assert main(["run", ran.suite, "--store", ran.store, "--json"]) == 0
+    out, err = capsys.readouterr()
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [e["event"] for e in events] == ["run-started", "run-finished"]
+    assert events[-1]["cells_done"] == events[-1]["cells"] == 6
+    assert err == ""
+
+
+FAILING = """\
+from dataclasses import dataclass
+from benchmark_core import Explainer, MethodSpec, hookimpl
+
+@dataclass(frozen=True)
+class Params:
+    \"\"\"Fails.\"\"\"
+
+class Failing(Explainer):
+    def explain(self, model, x, y, ctx):
+        raise ValueError("nothing to explain")
+
+@hookimpl
+def register_methods():
+    yield MethodSpec.explainer("failing", "failing_plugin:Failing", params=Params, produces="attribution")
+"""
+
+
+@pytest.fixture
+def failing(suite, tmp_path):
+    plugin = tmp_path / "failing_plugin.py"
+    plugin.write_text(FAILING)
+    suite.write_text(suite.read_text().replace("[saliency]", "[failing]"))
+    yield str(plugin)
+    sys.modules.pop("failing_plugin", None)
+
+
+def test_failures_are_grouped_and_say_what_to_do(suite, failing, tmp_path, capsys):
+    store = str(tmp_path / "s")
+    assert main(["run", str(suite), "--store", store, "--plugin", failing, "--quiet"]) == 1
+    out, err = capsys.readouterr()
+    assert (
+        "FAILED  2 × failing · Standard · linear · wine · seeds 0, 1\n        ValueError: nothing to explain"
+        in err
+    )
+    assert "2 nodes that need it did not run" in err
+    key = re.search(r"why    robex show (\w+)", err)[1]
+    assert f"retry  robex run {suite} --plugin {failing} --store {store}" in err
+    assert "–" in out
+
+    assert main(["show", key, "--store", store]) == 0
+    shown = capsys.readouterr().out
+    assert "why      error: ValueError: nothing to explain" in shown
+    assert "Traceback" in shown
+
+    assert main(["status", "--store", store, "--json"]) == 0
+    [status] = json.loads(capsys.readouterr().out)
+    assert {k: status[k] for k in ("cells", "done", "failed", "missing")} == {
+        "cells": 6,
+        "done": 4,
+        "failed": 2,
+        "missing": 0,
+    }
+
+
+def test_show_a_record_says_how_to_make_it_again(ran, capsys):
+    main(["plan", ran.suite, "--store", ran.store, "--json"])
+    key = json.loads(capsys.readouterr().out)["cells"][0]["key"]
+    assert main(["show", key[:12], "--store", ran.store]) == 0
+    text = capsys.readouterr().out
+    assert f"robex run {ran.suite} --store {ran.store} --only {key[:12]}" in text
+    assert re.search(r"model +\w{12}  train  Standard · linear · wine · seed 0", text)
+    assert main(["show", key[:12], "--store", ran.store, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["key"] == key
+
+
+def test_the_command_that_is_shown_makes_the_record_again(ran, capsys):
+    main(["plan", ran.suite, "--store", ran.store, "--json"])
+    key = json.loads(capsys.readouterr().out)["cells"][-1]["key"]
+    store = Store(ran.store)
+    before = store.tensors(key, numpy=True)["values"]
+    store.remove(key)
+    assert main(["run", ran.suite, "--store", ran.store, "--only", key[:12], "--quiet"]) == 0
+    assert (store.tensors(key, numpy=True)["values"] == before).all()
+
+
+def test_status_of_a_finished_suite(ran, capsys):
+    for place in ([ran.suite, "--store", ran.store], [ran.store], ["tiny", "--store", ran.store]):
+        assert main(["status", *place]) == 0
+        assert re.search(r"tiny +1 +6 +6 +0 +0", capsys.readouterr().out)
+
+
+def test_table_in_every_form(ran, capsys):
+    for form in ("text", "md", "csv"):
+        assert main(["table", ran.store, "--format", form, "--board", "robustness"]) == 0
+        assert "robust-accuracy" in capsys.readouterr().out
+    assert main(["table", "--store", ran.store, "--suite", "tiny", "--json"]) == 0
+    assert [t["board"] for t in json.loads(capsys.readouterr().out)] == ["robustness", "explanations"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--board", "nope"], "no board called"),
+        (["--suite", "tini"], 'did you mean "tiny"'),
+        (["no-such-place"], "neither a store nor a suite"),
+    ],
+)
+def test_table_errors(ran, arguments, message, capsys):
+    assert main(["table", "--store", ran.store, *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_no_store_is_one_line(tmp_path, capsys):
+    for arguments in (["table"], ["status"], ["cache", "ls"], ["show", "abcdef"]):
+        assert main([*arguments, "--store", str(tmp_path / "none")]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_cache_gc_keeps_what_suites_need(suite, tmp_path, capsys):
+    store = str(tmp_path / "s")
+    run = ["run", str(suite), "--store", store, "--quiet", "--seeds"]
+    assert main([*run, "2"]) == 0
+    before = set(Store(store).keys())
+    assert main([*run, "1"]) == 0
+    capsys.readouterr()
+    assert main(["cache", "gc", "--store", store, "--dry-run", "--json"]) == 0
+    dry = json.loads(capsys.readouterr().out)
+    assert set(Store(store).keys()) == before
+    assert main(["cache", "gc", "--store", store, "--json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    after = set(Store(store).keys())
+    assert dry["removed"] == done["removed"] == len(before) - len(after) > 0
+    assert done["bytes"] > 0
+    assert main(["plan", str(suite), "--store", store, "--seeds", "1"]) == 0
+    assert "Nothing to run" in capsys.readouterr().out
+
+
+def test_cache_ls(ran, capsys):
+    assert main(["cache", "ls", "--store", ran.store, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert sum(r["records"] for r in rows) == len(list(Store(ran.store).keys()))
+    assert {r["suite"] for r in rows} == {"tiny"}
+
+
+# --- doctor and plugins --------------------------------------------------------------------------------
+
+
+def test_doctor(ran, capsys):
+    assert main(["doctor", "--store", ran.store]) == 0
+    text = capsys.readouterr().out
+    assert "✓ robex" in text
+    assert "records, index current" in text
+
+
+def test_doctor_names_a_broken_plugin(tmp_path, capsys):
+    plugin = tmp_path / "broken_plugin.py"
+    plugin.write_text("import cupy_that_is_not_there.core\n")
+    assert main(["doctor", "--plugin", str(plugin), "--store", str(tmp_path / "s")]) == 1
+    text = capsys.readouterr().out
+    assert 'plugin "file:broken_plugin"' in text
+    assert "Try: pip install cupy_that_is_not_there" in text
+    assert "Traceback" not in text
+    assert main(["doctor", "--plugin", str(plugin), "--store", str(tmp_path / "s"), "--trace"]) == 1
+    assert "Traceback" in capsys.readouterr().out
+
+
+def test_a_named_plugin_file_has_to_load(tmp_path, suite, capsys):
+    plugin = tmp_path / "broken_plugin.py"
+    plugin.write_text("1 / 0\n")
+    assert main(["plan", str(suite), "--plugin", str(plugin)]) == 2
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+class Plugin:
+    def __init__(self, *names, fails=False):
+        self.names, self.fails = names, fails
+
+    @hookimpl
+    def register_commands(self, group):
+        if self.fails:
+            raise RuntimeError("no commands today")
+        for name in self.names:
+            group.add_command(click.Command(name, callback=lambda: print("hello from a plugin")))
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    found = Registry()
+
+    def add(name, plugin):
+        found.manager.register(plugin, name)
+        found.origins[name] = Origin(name, name, "1.0", f"{name}.py", False)
+
+    monkeypatch.setattr(Registry, "load", lambda *_: found)
+    return add
+
+
+def test_plugins_add_verbs(registry, capsys):
+    registry("greet", Plugin("greet"))
+    assert main(["greet"]) == 0
+    assert capsys.readouterr().out == "hello from a plugin\n"
+
+
+def test_taken_verbs_are_refused_and_failures_are_told(registry):
+    registry("thief", Plugin("run", "greet"))
+    registry("late", Plugin("greet"))
+    registry("sick", Plugin(fails=True))
+    commands, problems = cli_plugins.plugin_commands()
+    assert set(commands) == {"greet"}
+    messages = " ".join(map(str, problems))
+    assert len(problems) == 3
+    assert 'the verb "run" is taken by robex' in messages
+    assert 'the verb "greet" is taken by plugin' in messages
+    assert "no commands today" in messages
+
+
+def test_set_reaches_the_suite_and_the_command_again(ran, capsys):
+    assert main(["plan", ran.suite, "--store", ran.store, "--set", "limits.threads=2", "--samples", "5"]) == 0
+    out = capsys.readouterr().out
+    assert "--set limits.threads=2 --samples 5" in out
+    assert main(["plan", ran.suite, "--set", "limits.threads"]) == 2
+    assert "path=value" in capsys.readouterr().err
+    assert Path(ran.suite).exists()
