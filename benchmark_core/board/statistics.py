@@ -92,15 +92,19 @@ def components(y: np.ndarray) -> Components:
     MA = n sum_s (A[s]-m)^2 / (S-1), MB = S sum_i (B[i]-m)^2 / (n-1), ME from what is left;
     V_seed = MA / N, V_sample = max(0, MB - ME) / N, V_floor = ME / N with N = S n.
     """
+    import numpy as np
+
     seeds, n = y.shape
     total = seeds * n
     shift = float(y[0, 0])  # so that equal scores have no variance at all, not one of rounding
-    y = y - shift
-    m = float(y.mean())
-    a, b = y.mean(1), y.mean(0)
+    rest = y - shift
+    m = float(rest.mean())
+    a, b = rest.mean(1), rest.mean(0)
+    rest -= b
+    rest -= (a - m)[:, None]
     of_seeds = n * float(((a - m) ** 2).sum()) / (seeds - 1)
     of_samples = seeds * float(((b - m) ** 2).sum()) / (n - 1)
-    of_rest = float(((y - a[:, None] - b + m) ** 2).sum()) / ((seeds - 1) * (n - 1))
+    of_rest = float(np.vdot(rest, rest)) / ((seeds - 1) * (n - 1))
     return Components(
         shift + m, of_seeds / total, max(0.0, of_samples - of_rest) / total, of_rest / total, seeds, n
     )
@@ -127,9 +131,9 @@ def _estimate(row: Scores, kind: Kind, limits: tuple[float, float], single: bool
     base = Estimate("ok", None, n=row.samples, seeds=seeds, scope=scope)
     if not there:
         return replace(base, state="incomplete")
-    values = [v.astype(np.float64) for v, _ in there]
+    values = [np.asarray(v, dtype=np.float64) for v, _ in there]
     defined = [np.ones(len(v), dtype=bool) if m is None else m for v, m in there]
-    bad = sum(int((~np.isfinite(v[m])).sum()) for v, m in zip(values, defined, strict=True))
+    bad = sum(int((m & ~np.isfinite(v)).sum()) for v, m in zip(values, defined, strict=True))
     if bad or not any(m.any() for m in defined):
         return replace(base, state="incomplete" if incomplete else "nan", not_numbers=bad)
     if incomplete:

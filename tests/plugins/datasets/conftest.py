@@ -5,9 +5,9 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from benchmark_plugins.datasets.catalogue import SPECS
 
 from benchmark_core import DataContext, Task
+from benchmark_plugins.datasets.catalogue import SPECS
 
 
 def _no_file(name: str) -> str:

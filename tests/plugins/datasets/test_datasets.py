@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+
 from benchmark_plugins.datasets.catalogue import SPECS
 
 ALL = [spec.name for spec in SPECS]

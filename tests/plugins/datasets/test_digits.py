@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
+
 from benchmark_plugins.datasets.catalogue import DigitsParams
 from benchmark_plugins.datasets.split import stratified_split
-from sklearn.datasets import load_digits
 
 
 def test_images_are_scikit_learn_s_pixels_over_16(load):

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import sklearn
+
 from benchmark_plugins.datasets import digits, wine
 from benchmark_plugins.datasets.catalogue import SPECS
 from benchmark_plugins.datasets.shipped import load_shipped

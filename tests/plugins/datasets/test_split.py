@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from benchmark_plugins.datasets.catalogue import SplitParams
 from benchmark_plugins.datasets.split import stratified_split
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
 from benchmark_plugins.datasets.catalogue import TabularParams
 from benchmark_plugins.datasets.split import stratified_split
 from benchmark_plugins.datasets.tabular import tabular_task
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4)) * [1, 10, 0.1, 1e3] + [0, 5, -2, 1e4]

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
+
+from benchmark_core import Context, DataContext, Task
+from benchmark_core.testing import make_context
 from benchmark_plugins.datasets.catalogue import DigitsParams, TwoMoonsParams
 from benchmark_plugins.datasets.digits import Digits
 from benchmark_plugins.datasets.two_moons import TwoMoons
 from benchmark_plugins.models.catalogue import LinearParams, MLPParams
 from benchmark_plugins.models.linear import Linear
 from benchmark_plugins.models.mlp import MLP
-from torch import nn
-
-from benchmark_core import Context, DataContext, Task
-from benchmark_core.testing import make_context
 
 
 @pytest.fixture(scope="session")

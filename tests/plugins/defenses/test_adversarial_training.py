@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from benchmark_plugins.defenses.adversarial_training import AdversarialTraining
-from benchmark_plugins.defenses.catalogue import AdversarialTrainingParams, StandardParams
-from benchmark_plugins.defenses.standard import Standard
 from torch.nn.functional import cross_entropy
 
 from benchmark_core import Attack, MethodRef, Perturbation
+from benchmark_plugins.defenses.adversarial_training import AdversarialTraining
+from benchmark_plugins.defenses.catalogue import AdversarialTrainingParams, StandardParams
+from benchmark_plugins.defenses.standard import Standard
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from benchmark_plugins.defenses.catalogue import PretrainedParams
 from benchmark_plugins.defenses.pretrained import Pretrained
-from safetensors.torch import save_file
 
 
 @pytest.fixture

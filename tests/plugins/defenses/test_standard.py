@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+
+from benchmark_core import DataContext
 from benchmark_plugins.datasets.breast_cancer import BreastCancer
 from benchmark_plugins.datasets.catalogue import BreastCancerParams, WineParams
 from benchmark_plugins.datasets.wine import Wine
 from benchmark_plugins.defenses.catalogue import StandardParams
 from benchmark_plugins.defenses.standard import Standard
-from sklearn.linear_model import LogisticRegression
-
-from benchmark_core import DataContext
 
 
 @pytest.fixture

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import log_softmax, softmax
+from torch.nn.functional import cross_entropy
+
 from benchmark_plugins.defenses.catalogue import StandardParams, TrainingParams
 from benchmark_plugins.defenses.standard import Standard
 from benchmark_plugins.defenses.training import fit
-from scipy.special import log_softmax, softmax
-from torch.nn.functional import cross_entropy
 
 
 def weights_of(net):

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from benchmark_plugins.models.catalogue import SPECS
 from torch import nn
 
 from benchmark_core import Task
 from benchmark_core.testing import make_context, make_task
+from benchmark_plugins.models.catalogue import SPECS
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from benchmark_plugins.models.catalogue import SPECS
 
 ALL = [spec.name for spec in SPECS]
