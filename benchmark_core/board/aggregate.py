@@ -171,7 +171,7 @@ class _Maker:
         labels = tuple(c for c, _ in rows[0] if c not in fixed)
         by = self._ordering(columns)
         return Block(
-            {**dict(block), **{c: label for c, label in constant.items() if c != "on"}, **fixed},
+            {**dict(block), **constant, **fixed},
             labels,
             tuple(columns),
             tuple(made_rows if by is None else _ordered(made_rows, by, columns[by].direction)),
@@ -179,14 +179,10 @@ class _Maker:
         )
 
     def _constant(self, heads: Sequence[tuple[str, tuple[tuple[str, str], ...]]]) -> dict[str, str]:
-        """Column coordinates that never vary and go to the title. Attacks and explainers stay with their
-        metrics; `on: clean` goes without saying."""
-        found = {}
-        for c in ("dataset", "model", "defense", "on"):
-            labels = {label for _, pairs in heads for name, label in pairs if name == c}
-            if len(labels) == 1 and (c != "on" or labels == {"clean"}):
-                found[c] = labels.pop()
-        return found
+        """Coordinates that all columns share: the title has them, not every header."""
+        first, *others = (set(pairs) for _, pairs in heads)
+        shared = first.intersection(*others)
+        return {c: label for c, label in heads[0][1] if (c, label) in shared}
 
     def _ordering(self, columns: Sequence[Column]) -> int | None:
         """The first column of the metric to order by; without a wish the first that has a direction."""

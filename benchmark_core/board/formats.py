@@ -61,7 +61,7 @@ class Interval:
 def show_interval(interval: Interval, decimals: int | None = None) -> str:
     """`96.8 ±1.0`, `0.30 [0.12, 0.91]`, `3.2e-5 ±0.4e-5`, `0.500 (all equal)`, or `84.3` without an interval.
 
-    decimals: those of the whole column, for `±`; otherwise what the interval allows.
+    decimals: those of the whole column at least; otherwise what the interval allows.
     """
     value, low, high = interval.value, interval.low, interval.high
     own = interval.decimals
@@ -72,10 +72,9 @@ def show_interval(interval: Interval, decimals: int | None = None) -> str:
         return _with_exponent(interval)
     if interval.is_point:
         return f"{_bare(value, own)} (all equal)"
+    places = min(own if decimals is None else max(own, decimals), _MAX_DECIMALS)
     if interval.symmetric:
-        places = min(own if decimals is None else max(own, decimals), _MAX_DECIMALS)
         return f"{fixed(value, places)} ±{fixed((high - low) / 2, places)}"
-    places = min(own, _MAX_DECIMALS)
     shown, *bounds = (_bare(number, places) for number in (value, low, high))
     return f"{shown} [{bounds[0]}, {bounds[1]}]"
 

@@ -104,7 +104,8 @@ def components(y: np.ndarray) -> Components:
     rest -= (a - m)[:, None]
     of_seeds = n * float(((a - m) ** 2).sum()) / (seeds - 1)
     of_samples = seeds * float(((b - m) ** 2).sum()) / (n - 1)
-    of_rest = float(np.vdot(rest, rest)) / ((seeds - 1) * (n - 1))
+    np.square(rest, out=rest)
+    of_rest = float(rest.sum()) / ((seeds - 1) * (n - 1))
     return Components(
         shift + m, of_seeds / total, max(0.0, of_samples - of_rest) / total, of_rest / total, seeds, n
     )

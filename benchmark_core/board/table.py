@@ -80,15 +80,18 @@ def _head(block: Block, i: int, cells: Sequence[Cell]) -> list[str]:
     if any(_share_text(cell.estimate) for cell in cells):
         first += " (valid %)"
     lines = [first]
-    producers = " · ".join(
-        f"on {label}" if c == "on" and label != "clean" else label for c, label in column.shown.items()
-    )
+    producers = " · ".join(_name(c, label) for c, label in column.shown.items())
     if any(c.shown for c in block.columns):
         lines.append(producers)
     if len(_samples(block)) > 1:
         own = sorted({cell.estimate.n for cell in cells if cell.estimate is not None and cell.estimate.n})
         lines.append(f"n = {_span(own)}" if own else "")
     return lines
+
+
+def _name(coordinate: str, label: str) -> str:
+    """`pgd`, or `on pgd` for explanations of what an attack made."""
+    return f"on {label}" if coordinate == "on" and label != "clean" else label
 
 
 def column_name(column: Column) -> str:
@@ -98,9 +101,10 @@ def column_name(column: Column) -> str:
 
 def _cells_text(column: Column, cells: Sequence[Cell]) -> list[str]:
     decimals = None
-    if column.unit == "%":  # one rule for a whole column of shares
-        own = [i.decimals for c in cells if (i := _interval(column, c.estimate)) and i.symmetric]
-        decimals = max((d for d in own if d is not None), default=None)
+    if column.unit == "%":  # one rule for a whole column of shares; exact 0 and 100 keep their own
+        found = [_interval(column, c.estimate) for c in cells]
+        own = [i.decimals for i in found if i and i.decimals is not None and i.value not in (0.0, 100.0)]
+        decimals = max(own, default=None)
     return [_cell_text(column, cell, decimals) for cell in cells]
 
 
@@ -146,7 +150,9 @@ def _scaled(estimate: Estimate, scale: float) -> Interval:
 
 def _title(block: Block) -> list[str]:
     """`digits`, `mlp`, `5 seeds × 360 samples`, ..."""
-    parts = list(block.at.values())
+    parts = [
+        _name(c, block.at[c]) for c in COORDINATES if c in block.at and (c, block.at[c]) != ("on", "clean")
+    ]
     seeds = sorted({cell.of for row in block.rows for cell in row.cells if cell.of})
     samples = sorted(_samples(block))
     if seeds and samples:

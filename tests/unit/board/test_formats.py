@@ -62,8 +62,9 @@ def test_plus_minus_zero_is_never_printed():
                 assert any(c in "123456789" for c in digits.partition("e")[0]), shown
 
 
-def test_decimals_of_a_column_are_shared_by_plus_minus():
+def test_decimals_of_a_column():
     assert show_interval(Interval(84.2, 81.2, 87.2), decimals=1) == "84.2 ±3.0"
+    assert show_interval(Interval(99.0, 37.3, 100.0), decimals=1) == "99.0 [37.3, 100]"
     assert show_interval(Interval(0.3, 0.12, 0.91), decimals=1) == "0.30 [0.12, 0.91]"
 
 

@@ -1,0 +1,63 @@
+"""What the engine itself costs: planning, a node that does nothing, a run with nothing to do.
+
+    pytest tests/benchmarks/test_engine_speed.py --benchmark-only
+"""
+
+import shutil
+
+import pytest
+
+from benchmark_core.plan import build_plan
+from benchmark_core.run.session import run_plan
+from benchmark_core.store import Store
+from benchmark_core.suite import read
+
+
+def suite(cells: int) -> str:
+    """Two metrics on every attack, ten seeds, five defenses: 100 cells an attack."""
+    grid = ", ".join(f"{i / 100_000}" for i in range(1, cells // 100 + 1))
+    return (
+        "suite: big\ndatasets: [toy]\nmodels: [toy-linear]\nseeds: 10\n"
+        "defenses: [{use: toy-train, lr: [0.1, 0.2, 0.3, 0.4, 0.5]}]\n"
+        f"attacks: [{{use: toy-shift, eps: [{grid}]}}]\nmetrics: [toy-robust, toy-size]\n"
+    )
+
+
+@pytest.mark.benchmark(group="plan a suite (cells)")
+@pytest.mark.parametrize("cells", [10_000, 30_000, 100_000])
+def test_plan(benchmark, toys, tmp_path, cells):
+    path = tmp_path / "suite.yaml"
+    path.write_text(suite(cells))
+    plan = benchmark.pedantic(lambda: build_plan(read(path, toys), toys), rounds=3)
+    assert len(plan.cells) == cells
+
+
+def small(planned):
+    grid = ", ".join(f"{i / 1000}" for i in range(1, 151))
+    return planned(f"attacks: [{{use: toy-quick, eps: [{grid}]}}]\nmetrics: [toy-robust]")
+
+
+@pytest.mark.benchmark(group="303 nodes that do nothing")
+@pytest.mark.parametrize("options", [{}, {"jobs": 2}], ids=["inline", "local-2"])
+def test_overhead(benchmark, toys, planned, tmp_path, options):
+    plan = small(planned)
+
+    def setup():
+        shutil.rmtree(tmp_path / "store", ignore_errors=True)
+        return (Store(tmp_path / "store"),), {}
+
+    report = benchmark.pedantic(
+        lambda store: run_plan(plan, toys, store, lambda event: None, **options),
+        setup=setup,
+        rounds=5,
+        warmup_rounds=1,
+    )
+    assert report.ran == len(plan.nodes) == 303
+
+
+@pytest.mark.benchmark(group="the same, all cached")
+def test_cached(benchmark, toys, planned, tmp_path):
+    plan, store = small(planned), Store(tmp_path / "store")
+    run_plan(plan, toys, store, lambda event: None)
+    report = benchmark(lambda: run_plan(plan, toys, store, lambda event: None))
+    assert report.ran == 0
