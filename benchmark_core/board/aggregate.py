@@ -102,7 +102,9 @@ class _Maker:
             for c in (*COORDINATES, "metric")
         }
         patterns = self.board["metrics"] or ("*",)
-        self._metrics = [m for m in self.manifest["metrics"] if any(fnmatchcase(m, p) for p in patterns)]
+        known = self.manifest["metrics"]
+        self._metrics = list(dict.fromkeys(m for p in patterns for m in known if fnmatchcase(m, p)))
+        self._order["metric"] = {m: i for i, m in enumerate(self._metrics)}
 
     def table(self) -> Table:
         blocks: dict[tuple[tuple[str, str], ...], dict[_Place, list[_Wanted]]] = {}
