@@ -9,11 +9,66 @@ from .statistics import Estimate
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Where the comparisons of a column leave a row: no better than rank `low`, no worse than `high`.
+
+    ties: letters of the groups of rows that cannot be separated from each other.
+    """
+
+    low: int
+    high: int
+    ties: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two rows of a column (indices into the block's rows) and what separates them.
+
+    difference: first minus second, with its unadjusted interval. p_adjusted: after Holm over the column.
+    better: the row separated as better, or None.
+    """
+
+    first: int
+    second: int
+    difference: float
+    low: float | None
+    high: float | None
+    p: float
+    p_adjusted: float
+    better: int | None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The comparisons of one column. standings: one a row of the block, None where it is not ranked.
+
+    of: how many rows are ranked. pairs: all comparisons (only the separated ones above 50 rows).
+    verdict: one sentence on the top. notes: sentences on seeds, samples and validity.
+    """
+
+    standings: tuple[Standing | None, ...]
+    of: int
+    pairs: tuple[Pair, ...]
+    verdict: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Something odd about a row: a word for the pill, and what was seen, why it is odd, what to look at."""
+
+    word: str
+    text: str
+    warning: bool = True
+
+
+@dataclass(frozen=True)
 class Column:
     """One metric under fixed coordinates (attack, explainer, ... that are no rows).
 
     at: all of them. shown: those that the header names, because the title does not.
     kind: how it is scored. comparable: every row was measured on the same samples.
+    ranking: what comparing its rows says; None for one row, or where nothing can be ranked.
     """
 
     metric: str
@@ -23,6 +78,7 @@ class Column:
     direction: str | None
     kind: str
     comparable: bool = True
+    ranking: Ranking | None = None
 
     @property
     def scale(self) -> float:
@@ -34,20 +90,25 @@ class Column:
 class Cell:
     """A row in a column. done, of: seeds measured and planned; of = 0: the metric does not apply.
 
-    estimate: None when it does not apply.
+    estimate: None when it does not apply. keys: of the records, one a seed, in order of the seeds; by_seed:
+    the mean score of each (None where it is missing).
     """
 
     estimate: Estimate | None
     done: int
     of: int
+    keys: tuple[str, ...] = ()
+    by_seed: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
 class Row:
-    """at: its coordinates. cells: one for each column of the block."""
+    """at: its coordinates. cells: one for each column of the block. control: a null method."""
 
     at: Mapping[str, str]
     cells: tuple[Cell, ...]
+    flags: tuple[Flag, ...] = ()
+    control: bool = False
 
     @property
     def name(self) -> str:

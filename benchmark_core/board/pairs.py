@@ -1,0 +1,450 @@
+"""All comparisons between two rows of one column: differences, p values, Holm's correction. Closed form, float64.
+
+D = Y[j] - Y[k], seed by seed and sample by sample, is never formed for all pairs. With Z = Y - mean of the row,
+three Gram matrices of the rows give the sums of squares of every D: SS = G[j,j] + G[k,k] - 2 G[j,k]. Rows are read
+one at a time into groups of bounded size, and sums run over blocks of samples in a fixed order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+from .statistics import ALPHA, Kind, Scores, student
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Sums of squares below this share of the two rows' own are rounding: the rows are identical, or shifted.
+IDENTICAL = 1e-12
+
+_GROUP_BYTES = 256 * 2**20
+_BLOCK = 4096
+_SMALLEST = 16  # -log10 of the smallest p value
+
+
+class ColumnScores(Protocol):
+    """The scores of the K ranked rows of a column: a list, or anything that reads a row when it is asked for it.
+
+    Every row has the same seeds and samples, and all of them. A row is read once if the column fits into
+    256 MB, else about once for each group of rows that does.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int, /) -> Scores: ...
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two rows compared: difference of their estimates (the first minus the second), with an interval that is not
+    adjusted for the other pairs (low None: none exists). p_holm is adjusted for all pairs of the column."""
+
+    difference: float
+    low: float | None
+    high: float | None
+    p: float
+    p_holm: float
+
+    @property
+    def separated(self) -> bool:
+        return self.p_holm < ALPHA
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All pairs j < k of K rows, in the order (0, 1), (0, 2), ..., (1, 2), ...: arrays (K (K-1) / 2,).
+
+    seeds: how many the comparisons rest on. low, high: NaN where no interval exists. df: of the seed variance.
+    """
+
+    rows: int
+    seeds: int
+    samples: int
+    df: int
+    difference: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p: np.ndarray
+    p_holm: np.ndarray
+
+    def between(self, j: int, k: int) -> Pair:
+        """Row j minus row k, j != k."""
+        first, second = min(j, k), max(j, k)
+        at = first * self.rows - first * (first + 1) // 2 + second - first - 1
+        d, low, high = (float(a[at]) for a in (self.difference, self.low, self.high))
+        if j > k:
+            d, low, high = -d, -high, -low
+        bounds = (None, None) if math.isnan(low) else (low, high)
+        return Pair(d, *bounds, float(self.p[at]), float(self.p_holm[at]))
+
+    def signs(self) -> np.ndarray:
+        """(K, K) int8: 1 where row j is separated from row k and larger, -1 where smaller, else 0."""
+        import numpy as np
+
+        found = np.zeros((self.rows, self.rows), dtype=np.int8)
+        upper = np.triu_indices(self.rows, 1)
+        found[upper] = np.sign(self.difference) * (self.p_holm < ALPHA)
+        return found - found.T
+
+    def take(self, rows: Sequence[int], p_holm: np.ndarray | None = None) -> Pairs:
+        """The pairs among some rows, in their new order. Raw p values stay; p_holm: theirs, else Holm anew."""
+        import numpy as np
+
+        index = np.asarray(rows, dtype=np.intp)
+        upper = np.triu_indices(self.rows, 1)
+        first, second = np.triu_indices(len(index), 1)
+
+        def square(values: np.ndarray, turned: np.ndarray) -> np.ndarray:
+            full = np.zeros((self.rows, self.rows))
+            full[upper] = values
+            full.T[upper] = turned
+            return full[index[first], index[second]]
+
+        p = square(self.p, self.p)
+        return Pairs(
+            len(index), self.seeds, self.samples, self.df,
+            square(self.difference, -self.difference), square(self.low, -self.high),
+            square(self.high, -self.low), p, holm(p) if p_holm is None else p_holm,
+        )  # fmt: skip
+
+
+def compare_rows(column: ColumnScores, kind: Kind, *, quantile: float | None = None) -> Pairs:
+    """All pairs of the ranked rows of a column; two rows: one pair, on its own.
+
+    quantile: the column is the q-quantile of its scores (0.5: the median), compared by one number a seed.
+    Raises ValueError when the rows do not have the same seeds and samples, all of them.
+    """
+    if len(column) == 0:
+        return _no_pairs(0)
+    first = column[0]
+    of_seeds = kind == "set" or quantile is not None or not first.same_samples or first.samples == 1
+    if of_seeds:
+        y, single = _seed_values(column, kind, quantile)
+        if not (single and kind != "set" and quantile is None and first.samples > 1):
+            return _over_seeds(y[:, :1] if single else y, first.samples)
+        return _crossed(_moments(column, kind, seeds=1), kind)
+    return _crossed(_moments(column, kind), kind)
+
+
+def compare_pair(a: Scores, b: Scores, kind: Kind, *, quantile: float | None = None) -> Pair:
+    """Two rows without the board's others: their own seed variance with S - 1 df, and nothing to adjust for."""
+    return compare_rows([a, b], kind, quantile=quantile).between(0, 1)
+
+
+def compare_common(a: Scores, b: Scores) -> Pair | None:
+    """The difference of two conditional rows on the samples that are valid for both; None where there is none.
+
+    V = V_a V_b and Y = D, so R = sum V D / sum V; compared with zero by its influence.
+    """
+    import numpy as np
+
+    (ya, va), (yb, vb) = (_arrays(row, len(row.values)) for row in (a, b))
+    valid = [v & w for v, w in zip(va, vb, strict=True)]
+    if not any(v.any() for v in valid):
+        return None
+    d = [np.where(v, y, 0.0) - np.where(v, z, 0.0) for y, z, v in zip(ya, yb, valid, strict=True)]
+    none = Scores([np.zeros(len(y)) for y in d], [None] * len(d), a.samples, a.same_samples)
+    return compare_pair(Scores(d, valid, a.samples, a.same_samples), none, "conditional")
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Holm's adjusted p: sorted, p(r) becomes the largest of min(1, (m - r' + 1) p(r')) over r' <= r."""
+    import numpy as np
+
+    order = np.argsort(p, kind="stable")
+    left = np.arange(len(p), 0, -1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, left * p[order]))
+    return adjusted
+
+
+def influence(y: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Psi = R + V (Y - R) / v of a ratio R = sum V Y / sum V with v = mean of V; y, valid: (S, n)."""
+    import numpy as np
+
+    shift = float(y[valid][0])  # equal scores stay equal
+    y = np.where(valid, y - shift, 0.0)
+    ratio = float(y.sum() / valid.sum())
+    return np.where(valid, y - ratio, 0.0) / float(valid.mean()) + (ratio + shift)
+
+
+# --- what is read --------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Moments:
+    """Sums over the scores of K rows. mean: (K,). seed_means: (K, S). total, samples: (K, K), upper triangle.
+
+    total = sum_s Z_s Z_s', of_samples = S B B'. For 0/1 scores total holds sum_s Y_s Y_s' (not centred), ones: (K, S)
+    counts, and differ (K, K) the largest number over seeds of samples on which two rows differ.
+    """
+
+    seeds: int
+    n: int
+    mean: np.ndarray
+    seed_means: np.ndarray
+    total: np.ndarray
+    of_samples: np.ndarray
+    ones: np.ndarray
+    differ: np.ndarray
+    single: bool = True
+
+
+def _moments(column: ColumnScores, kind: Kind, seeds: int | None = None) -> _Moments:
+    import numpy as np
+
+    rows, first = len(column), column[0]
+    seeds, n = seeds or len(first.values), first.samples
+    square = (rows, rows)
+    found = _Moments(
+        seeds, n, np.zeros(rows), np.zeros((rows, seeds)), np.zeros(square), np.zeros(square),
+        np.zeros((rows, seeds)), np.zeros(square),
+    )  # fmt: skip
+    fit = max(1, _GROUP_BYTES // (8 * seeds * n))
+    size = rows if rows <= fit else max(1, fit // 2)
+    groups = [range(start, min(rows, start + size)) for start in range(0, rows, size)]
+    for i, group in enumerate(groups):
+        y = _read(column, group, kind, found)
+        _add(found, kind, group, y, group, y)
+        for other in groups[i + 1 :]:
+            _add(found, kind, group, y, other, _read(column, other, kind, found))
+    if found.single and seeds > 1:  # one run that was written down several times
+        found.total /= seeds
+        found.of_samples /= seeds
+        found.seeds, found.seed_means, found.ones = 1, found.seed_means[:, :1], found.ones[:, :1]
+    return found
+
+
+def _read(column: ColumnScores, group: range, kind: Kind, found: _Moments) -> np.ndarray:
+    """(S, rows of the group, n): Z = Y - mean of the row, or Y for 0/1 scores. Notes their means."""
+    import numpy as np
+
+    y = np.empty((found.seeds, len(group), found.n))
+    for i, row in enumerate(group):
+        values, valid = _arrays(column[row], found.seeds)
+        if {len(v) for v in values} != {found.n}:
+            raise ValueError(f"row {row} has not {found.n} samples in each seed; compare complete rows only")
+        y[:, i] = values
+        found.single = found.single and _equal(values) and (kind != "conditional" or _equal(valid))
+        if kind == "conditional":
+            y[:, i] = influence(y[:, i], np.stack(valid))
+        if not np.isfinite(y[:, i]).all():
+            raise ValueError(f"row {row} has scores that are no numbers; compare complete rows only")
+        shift = y[0, i, 0]
+        y[:, i] -= shift
+        means = y[:, i].mean(1)
+        centre = means.mean()
+        found.seed_means[row], found.mean[row] = means - centre, centre + shift
+        if kind == "bernoulli":
+            y[:, i] += shift
+            found.ones[row] = y[:, i].sum(1)
+        else:
+            y[:, i] -= centre
+    return y
+
+
+def _add(found: _Moments, kind: Kind, a: range, y: np.ndarray, b: range, z: np.ndarray) -> None:
+    """Adds the products of the rows a (scores y) with the rows b (scores z)."""
+    import numpy as np
+
+    rows, columns = slice(a.start, a.stop), slice(b.start, b.stop)
+    total, of_samples = found.total[rows, columns], found.of_samples[rows, columns]
+    seeds, n = len(y), y.shape[2]
+    binary = kind == "bernoulli"
+    by_seed = [np.zeros(total.shape) if binary else total for _ in range(seeds)]
+    for start in range(0, n, _BLOCK):
+        cut = slice(start, start + _BLOCK)
+        for s in range(seeds):
+            by_seed[s] += y[s, :, cut] @ z[s, :, cut].T
+        if seeds > 1:
+            left = y[:, :, cut].mean(0)
+            right = left if z is y else z[:, :, cut].mean(0)
+            if binary:
+                left = left - found.mean[rows, None]
+                right = left if z is y else right - found.mean[columns, None]
+            of_samples += seeds * (left @ right.T)
+    if binary:
+        differ = found.differ[rows, columns]
+        for s, products in enumerate(by_seed):
+            total += products
+            apart = found.ones[rows, s, None] + found.ones[None, columns, s] - 2 * products
+            np.maximum(differ, apart, out=differ)
+
+
+def _seed_values(column: ColumnScores, kind: Kind, quantile: float | None) -> tuple[np.ndarray, bool]:
+    """One number a row and seed, (K, S); and whether all seeds are bit-identical in every row."""
+    import numpy as np
+
+    seeds = len(column[0].values)
+    y, single = np.empty((len(column), seeds)), True
+    for row in range(len(column)):
+        values, valid = _arrays(column[row], seeds)
+        single = single and _equal(values) and (kind != "conditional" or _equal(valid))
+        if kind == "conditional":
+            values = [v[m] for v, m in zip(values, valid, strict=True)]
+        if not all(len(v) for v in values):
+            raise ValueError(f"row {row} has a seed without a score; compare complete rows only")
+        for s, v in enumerate(values):
+            y[row, s] = v.mean() if quantile is None else np.quantile(v, quantile, method="inverted_cdf")
+        if not np.isfinite(y[row]).all():
+            raise ValueError(f"row {row} has a seed whose value is no finite number; it cannot be compared")
+    return y, single
+
+
+def _arrays(row: Scores, seeds: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The first seeds of a row, with masks of what is defined."""
+    import numpy as np
+
+    values = [np.asarray(v, dtype=np.float64) for v in row.values if v is not None]
+    if len(values) < max(seeds, len(row.values)):
+        raise ValueError(f"a row has {len(values)} seeds of {seeds}; compare complete rows only")
+    masks = (np.ones(len(v), bool) if m is None else m for v, m in zip(values, row.valid, strict=True))
+    return values[:seeds], [np.asarray(m, dtype=bool) for m in masks][:seeds]
+
+
+def _equal(arrays: Sequence[np.ndarray]) -> bool:
+    import numpy as np
+
+    return all(np.array_equal(a, arrays[0], equal_nan=a.dtype.kind == "f") for a in arrays[1:])
+
+
+# --- what is compared ----------------------------------------------------------------------------------
+
+
+def _no_pairs(rows: int) -> Pairs:
+    import numpy as np
+
+    none = np.zeros(0)
+    return Pairs(rows, 0, 0, 0, none, none, none, none, none)
+
+
+def _crossed(found: _Moments, kind: Kind) -> Pairs:
+    """Rules 1, 2, 3, 5 and 6: every seed scored every sample."""
+    import numpy as np
+
+    seeds, n, (j, k) = found.seeds, found.n, np.triu_indices(len(found.mean), 1)
+    count, binary = seeds * n, kind == "bernoulli"
+    d = found.mean[j] - found.mean[k]
+    if binary:
+        ones = found.ones.sum(1)
+        apart = ones[j] + ones[k] - 2 * found.total[j, k]  # an exact number of samples
+        sst, same, own = np.maximum(0.0, apart - count * d**2), apart == 0, None
+    else:
+        own = found.total.diagonal()[j] + found.total.diagonal()[k]
+        sst = own - 2 * found.total[j, k]
+        sst[sst <= IDENTICAL * own] = 0.0
+        scale = np.maximum(np.abs(found.mean[j]), np.abs(found.mean[k]))
+        tiny = (count * d**2 <= IDENTICAL * own) | (np.abs(d) <= IDENTICAL * scale)
+        same = (sst == 0) & tiny
+    df = n - 1
+    if seeds == 1:
+        variance = sst / (df * n)
+        half = student(df, 1 - ALPHA / 2) * np.sqrt(variance)
+        p = _mcnemar(found, j, k) if binary else _t_test(d, variance, df)
+    else:
+        a = found.seed_means
+        ssa = n * ((a[j] - a[k]) ** 2).sum(1)
+        diagonal = found.of_samples.diagonal()
+        ssb = np.maximum(0.0, diagonal[j] + diagonal[k] - 2 * found.of_samples[j, k])
+        ssa[sst == 0] = ssb[sst == 0] = 0.0
+        rest = np.maximum(0.0, sst - ssa - ssb) / ((seeds - 1) * (n - 1))
+        of_seeds, df = _pooled(ssa / (n * (seeds - 1)), len(found.mean), seeds)
+        of_samples = np.maximum(0.0, ssb / (n - 1) - rest) / count
+        parts = (of_seeds / seeds, of_samples, rest / count)
+        half = np.sqrt(_squared_width(student(df, 0.975) ** 2, student(n - 1, 0.975) ** 2, *parts))
+        p = _two_sources(d**2, *parts, df, n - 1)
+    if seeds > 1 or not binary:
+        x = found.differ[j, k] if binary else float(n)
+        p = np.maximum(p, np.exp2(np.minimum(0.0, 1.0 - x)))
+    p = np.where(same, 1.0, p)
+    return Pairs(len(found.mean), seeds, n, df, d, d - half, d + half, p, holm(p))
+
+
+def _over_seeds(y: np.ndarray, samples: int) -> Pairs:
+    """Rules 1 and 4: one number y[k, s] a row and seed, t = d / sqrt(u'/S). One seed separates nothing."""
+    import numpy as np
+
+    rows, seeds = y.shape
+    j, k = np.triu_indices(rows, 1)
+    differences = y[j] - y[k]
+    d = differences.mean(1)
+    if seeds == 1:
+        nothing = np.full(len(d), np.nan)
+        return Pairs(rows, 1, samples, 0, d, nothing, nothing, np.ones(len(d)), np.ones(len(d)))
+    shifted = differences - differences[:, :1]
+    u, df = _pooled(shifted.var(axis=1, ddof=1), rows, seeds)
+    half = student(df, 1 - ALPHA / 2) * np.sqrt(u / seeds)
+    p = np.where((differences == 0).all(1), 1.0, _t_test(d, u / seeds, df))
+    return Pairs(rows, seeds, samples, df, d, d - half, d + half, p, holm(p))
+
+
+def _pooled(u: np.ndarray, rows: int, seeds: int) -> tuple[np.ndarray, int]:
+    """Seed variance of a pair, half its own and half the mean over all pairs of three rows or more; and its df."""
+    if rows < 3:
+        return u, seeds - 1
+    return (u + u.mean()) / 2, 2 * (seeds - 1)
+
+
+def _t_test(d: np.ndarray, variance: np.ndarray, df: int) -> np.ndarray:
+    """Two-sided p of t = d / sqrt(variance); 0 where there is a difference without variance."""
+    import numpy as np
+    from scipy.special import stdtr
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.abs(d) / np.sqrt(variance)
+    return np.where(d == 0, 1.0, np.minimum(1.0, 2 * stdtr(df, -np.nan_to_num(t, posinf=np.inf))))
+
+
+def _mcnemar(found: _Moments, j: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """min(1, 2 P[Bin(b+c, 1/2) <= min(b, c)]): b, c samples on which only the one, only the other row has 1."""
+    import numpy as np
+    from scipy.special import betainc
+
+    both, ones = found.total[j, k], found.ones[:, 0]
+    b, c = ones[j] - both, ones[k] - both
+    fewer = np.minimum(b, c)
+    # P[Bin(m, 1/2) <= f] = I_{1/2}(m - f, f + 1); without a difference p is 1.
+    return np.minimum(1.0, np.where(b + c > 0, 2 * betainc(np.maximum(b + c - fewer, 1), fewer + 1, 0.5), 1.0))
+
+
+def _squared_width(t_seed, t_sample, seed, sample, floor):  # noqa: ANN001, ANN202 - floats or arrays
+    import numpy as np
+
+    return np.maximum(t_seed * seed + t_sample * sample, t_sample * floor)
+
+
+def _two_sources(
+    d2: np.ndarray, seed: np.ndarray, sample: np.ndarray, floor: np.ndarray, df: int, df_samples: int
+) -> np.ndarray:
+    """The smallest level a in [1e-16, 1] with d^2 >= h2(1 - a/2), by bisection in a table of t^2; linear between
+    its points in -log10 a."""
+    import numpy as np
+
+    level, over_seeds, over_samples = *_t_table(df), _t_table(df_samples)[1]
+
+    def width(at: np.ndarray) -> np.ndarray:
+        return _squared_width(over_seeds[at], over_samples[at], seed, sample, floor)
+
+    below, above = np.zeros(len(d2), dtype=np.intp), np.full(len(d2), len(level) - 1)
+    while (above - below > 1).any():
+        middle = (below + above) // 2
+        reached = width(middle) <= d2
+        below, above = np.where(reached, middle, below), np.where(reached, above, middle)
+    low, high = width(below), width(above)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(high > low, np.clip((d2 - low) / (high - low), 0.0, 1.0), 1.0)
+    return np.where(d2 > 0, 10.0 ** -(level[below] + share * (level[above] - level[below])), 1.0)
+
+
+@lru_cache(maxsize=256)
+def _t_table(df: int) -> tuple[np.ndarray, np.ndarray]:
+    """-log10 a (0 to 4 by 0.01, then to 16 by 0.02) and the squared upper a/2 quantiles of t."""
+    import numpy as np
+    from scipy.special import stdtrit
+
+    level = np.concatenate([np.arange(401) / 100, 4 + np.arange(1, 601) / 50])
+    return level, stdtrit(df, 10.0**-level / 2) ** 2  # the lower tail: exact where 1 - a/2 rounds to 1

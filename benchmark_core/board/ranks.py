@@ -1,0 +1,139 @@
+"""Ranks, tie groups and the order of the rows of one column, from the comparisons of its pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from .pairs import ColumnScores, Pairs, compare_rows
+from .statistics import Estimate, Kind, Scores
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Direction = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a ranked row stands: ranks low to high, and the letters of its tie groups (`ab`: it is in two)."""
+
+    low: int
+    high: int
+    letters: str
+
+    @property
+    def bold(self) -> bool:
+        """No row is separated as better."""
+        return self.low == 1
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A column ranked. Rows are indices into the column.
+
+    ranked: the rows that are, as pairs counts them (0, 1, ...). standings: one a row, None where it is not ranked.
+    groups: maximal runs of rows that cannot be separated, the best first. order: all rows as they are shown.
+    """
+
+    ranked: tuple[int, ...]
+    pairs: Pairs
+    standings: tuple[Standing | None, ...]
+    groups: tuple[tuple[int, ...], ...]
+    order: tuple[int, ...]
+
+    @property
+    def top(self) -> tuple[int, ...]:
+        """Rows that no row is separated from as better, in the order shown."""
+        return tuple(row for row in self.order if (s := self.standings[row]) is not None and s.bold)
+
+
+@dataclass(frozen=True)
+class _Some:
+    """Some rows of a column."""
+
+    column: ColumnScores
+    rows: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int, /) -> Scores:
+        return self.column[self.rows[row]]
+
+
+def rank_column(
+    names: Sequence[str],
+    estimates: Sequence[Estimate | None],
+    column: ColumnScores,
+    kind: Kind,
+    direction: Direction,
+    *,
+    quantile: float | None = None,
+) -> Ranking:
+    """Ranks the rows whose state is `ok`; the scores of no other row are read, and none changes a rank.
+
+    names, estimates, column: one for each row. estimates None: the metric does not apply to the row.
+    """
+    ranked = tuple(i for i, e in enumerate(estimates) if e is not None and e.state == "ok")
+    pairs = compare_rows(_Some(column, ranked), kind, quantile=quantile)
+    return rank_pairs(names, estimates, ranked, pairs, direction)
+
+
+def rank_pairs(
+    names: Sequence[str],
+    estimates: Sequence[Estimate | None],
+    ranked: Sequence[int],
+    pairs: Pairs,
+    direction: Direction,
+) -> Ranking:
+    """The same from comparisons that exist: pairs compares the rows `ranked`, in their order."""
+    import numpy as np
+
+    sign = 1 if direction == "higher" else -1
+    better = sign * pairs.signs()  # 1: the row is separated from the column's row and better
+    lows = 1 + (better < 0).sum(1)
+    highs = len(ranked) - (better > 0).sum(1)
+    goodness = []
+    for row in ranked:
+        estimate = estimates[row]
+        if estimate is None or estimate.value is None:
+            raise ValueError(f'row "{names[row]}" is ranked and has no estimate')
+        goodness.append(sign * estimate.value)
+    by_estimate = sorted(range(len(ranked)), key=lambda k: (-goodness[k], names[ranked[k]]))
+    runs = tie_groups((better != 0)[np.ix_(by_estimate, by_estimate)])
+    groups = [[by_estimate[place] for place in run] for run in runs]
+    standings: list[Standing | None] = [None] * len(names)
+    letters = ["".join(letter(g) for g, group in enumerate(groups) if k in group) for k in range(len(ranked))]
+    for k, row in enumerate(ranked):
+        standings[row] = Standing(int(lows[k]), int(highs[k]), letters[k])
+    shown = sorted(range(len(ranked)), key=lambda k: (lows[k], -goodness[k], names[ranked[k]]))
+    rest = sorted(set(range(len(names))) - set(ranked), key=lambda row: names[row])
+    return Ranking(
+        tuple(ranked),
+        pairs,
+        tuple(standings),
+        tuple(tuple(ranked[k] for k in group) for group in groups),
+        (*(ranked[k] for k in shown), *rest),
+    )
+
+
+def tie_groups(separated: np.ndarray) -> list[range]:
+    """Maximal runs of neighbours in which no pair is separated. separated: (K, K), rows in their order."""
+    import numpy as np
+
+    rows = len(separated)
+    if rows == 0:
+        return []
+    later = np.triu(separated, 1)
+    first = np.where(later.any(1), later.argmax(1), rows)  # the first row after k that is separated from it
+    end = np.minimum.accumulate(first[::-1])[::-1]
+    starts = [k for k in range(rows) if k == 0 or end[k] > end[k - 1]]
+    return [range(k, int(end[k])) for k in starts]
+
+
+def letter(index: int) -> str:
+    """`a` to `z`, then `A` to `Z`, then `(53)`, ...: one sign a group, so that `ab` means two groups."""
+    alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return alphabet[index] if index < len(alphabet) else f"({index + 1})"
