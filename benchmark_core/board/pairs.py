@@ -1,8 +1,9 @@
-"""All comparisons between two rows of one column: differences, p values, Holm's correction. Closed form, float64.
+"""All comparisons between two rows of one column: differences, p values, Holm's correction. Closed form,
+float64.
 
-D = Y[j] - Y[k], seed by seed and sample by sample, is never formed for all pairs. With Z = Y - mean of the row,
-three Gram matrices of the rows give the sums of squares of every D: SS = G[j,j] + G[k,k] - 2 G[j,k]. Rows are read
-one at a time into groups of bounded size, and sums run over blocks of samples in a fixed order.
+D = Y[j] - Y[k], seed by seed and sample by sample, is never formed for all pairs. With Z = Y - mean of the
+row, three Gram matrices of the rows give the sums of squares of every D: SS = G[j,j] + G[k,k] - 2 G[j,k].
+Rows are read one at a time into groups of bounded size, and sums run over blocks of samples in a fixed order.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _SMALLEST = 16  # -log10 of the smallest p value
 
 
 class ColumnScores(Protocol):
-    """The scores of the K ranked rows of a column: a list, or anything that reads a row when it is asked for it.
+    """The scores of the K ranked rows of a column: a list, or anything that reads a row when it is asked for
+    it.
 
     Every row has the same seeds and samples, and all of them. A row is read once if the column fits into
     256 MB, else about once for each group of rows that does.
@@ -40,8 +42,9 @@ class ColumnScores(Protocol):
 
 @dataclass(frozen=True)
 class Pair:
-    """Two rows compared: difference of their estimates (the first minus the second), with an interval that is not
-    adjusted for the other pairs (low None: none exists). p_holm is adjusted for all pairs of the column."""
+    """Two rows compared: difference of their estimates (the first minus the second), with an interval that
+    is not adjusted for the other pairs (low None: none exists). p_holm is adjusted for all pairs of the
+    column."""
 
     difference: float
     low: float | None
@@ -58,7 +61,8 @@ class Pair:
 class Pairs:
     """All pairs j < k of K rows, in the order (0, 1), (0, 2), ..., (1, 2), ...: arrays (K (K-1) / 2,).
 
-    seeds: how many the comparisons rest on. low, high: NaN where no interval exists. df: of the seed variance.
+    seeds: how many the comparisons rest on. low, high: NaN where no interval exists. df: of the seed
+    variance.
     """
 
     rows: int
@@ -91,7 +95,8 @@ class Pairs:
         return found - found.T
 
     def take(self, rows: Sequence[int], p_holm: np.ndarray | None = None) -> Pairs:
-        """The pairs among some rows, in their new order. Raw p values stay; p_holm: theirs, else Holm anew."""
+        """The pairs among some rows, in their new order. Raw p values stay; p_holm: theirs, else Holm
+        anew."""
         import numpy as np
 
         index = np.asarray(rows, dtype=np.intp)
@@ -131,12 +136,14 @@ def compare_rows(column: ColumnScores, kind: Kind, *, quantile: float | None = N
 
 
 def compare_pair(a: Scores, b: Scores, kind: Kind, *, quantile: float | None = None) -> Pair:
-    """Two rows without the board's others: their own seed variance with S - 1 df, and nothing to adjust for."""
+    """Two rows without the board's others: their own seed variance with S - 1 df, and nothing to adjust
+    for."""
     return compare_rows([a, b], kind, quantile=quantile).between(0, 1)
 
 
 def compare_common(a: Scores, b: Scores) -> Pair | None:
-    """The difference of two conditional rows on the samples that are valid for both; None where there is none.
+    """The difference of two conditional rows on the samples that are valid for both; None where there is
+    none.
 
     V = V_a V_b and Y = D, so R = sum V D / sum V; compared with zero by its influence.
     """
@@ -166,6 +173,8 @@ def influence(y: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Psi = R + V (Y - R) / v of a ratio R = sum V Y / sum V with v = mean of V; y, valid: (S, n)."""
     import numpy as np
 
+    if not valid.any():
+        raise ValueError("a row has no valid sample; it cannot be compared")
     shift = float(y[valid][0])  # equal scores stay equal
     y = np.where(valid, y - shift, 0.0)
     ratio = float(y.sum() / valid.sum())
@@ -179,8 +188,8 @@ def influence(y: np.ndarray, valid: np.ndarray) -> np.ndarray:
 class _Moments:
     """Sums over the scores of K rows. mean: (K,). seed_means: (K, S). total, samples: (K, K), upper triangle.
 
-    total = sum_s Z_s Z_s', of_samples = S B B'. For 0/1 scores total holds sum_s Y_s Y_s' (not centred), ones: (K, S)
-    counts, and differ (K, K) the largest number over seeds of samples on which two rows differ.
+    total = sum_s Z_s Z_s', of_samples = S B B'. For 0/1 scores total holds sum_s Y_s Y_s' (not centred),
+    ones: (K, S) counts, and differ (K, K) the largest number over seeds of samples on which two rows differ.
     """
 
     seeds: int
@@ -383,7 +392,8 @@ def _over_seeds(y: np.ndarray, samples: int) -> Pairs:
 
 
 def _pooled(u: np.ndarray, rows: int, seeds: int) -> tuple[np.ndarray, int]:
-    """Seed variance of a pair, half its own and half the mean over all pairs of three rows or more; and its df."""
+    """Seed variance of a pair, half its own and half the mean over all pairs of three rows or more; and its
+    df."""
     if rows < 3:
         return u, seeds - 1
     return (u + u.mean()) / 2, 2 * (seeds - 1)
@@ -400,7 +410,8 @@ def _t_test(d: np.ndarray, variance: np.ndarray, df: int) -> np.ndarray:
 
 
 def _mcnemar(found: _Moments, j: np.ndarray, k: np.ndarray) -> np.ndarray:
-    """min(1, 2 P[Bin(b+c, 1/2) <= min(b, c)]): b, c samples on which only the one, only the other row has 1."""
+    """min(1, 2 P[Bin(b+c, 1/2) <= min(b, c)]): b, c samples on which only the one, only the other row has
+    1."""
     import numpy as np
     from scipy.special import betainc
 
@@ -408,10 +419,19 @@ def _mcnemar(found: _Moments, j: np.ndarray, k: np.ndarray) -> np.ndarray:
     b, c = ones[j] - both, ones[k] - both
     fewer = np.minimum(b, c)
     # P[Bin(m, 1/2) <= f] = I_{1/2}(m - f, f + 1); without a difference p is 1.
-    return np.minimum(1.0, np.where(b + c > 0, 2 * betainc(np.maximum(b + c - fewer, 1), fewer + 1, 0.5), 1.0))
+    return np.minimum(
+        1.0, np.where(b + c > 0, 2 * betainc(np.maximum(b + c - fewer, 1), fewer + 1, 0.5), 1.0)
+    )
 
 
-def _squared_width(t_seed, t_sample, seed, sample, floor):  # noqa: ANN001, ANN202 - floats or arrays
+def _squared_width(
+    t_seed: np.ndarray | float,
+    t_sample: np.ndarray | float,
+    seed: np.ndarray,
+    sample: np.ndarray,
+    floor: np.ndarray,
+) -> np.ndarray:
+    """h2 = max(t_seed V_seed + t_sample V_sample, t_sample V_floor), both t squared."""
     import numpy as np
 
     return np.maximum(t_seed * seed + t_sample * sample, t_sample * floor)
@@ -420,8 +440,8 @@ def _squared_width(t_seed, t_sample, seed, sample, floor):  # noqa: ANN001, ANN2
 def _two_sources(
     d2: np.ndarray, seed: np.ndarray, sample: np.ndarray, floor: np.ndarray, df: int, df_samples: int
 ) -> np.ndarray:
-    """The smallest level a in [1e-16, 1] with d^2 >= h2(1 - a/2), by bisection in a table of t^2; linear between
-    its points in -log10 a."""
+    """The smallest level a in [1e-16, 1] with d^2 >= h2(1 - a/2), by bisection in a table of t^2; linear
+    between its points in -log10 a."""
     import numpy as np
 
     level, over_seeds, over_samples = *_t_table(df), _t_table(df_samples)[1]

@@ -17,7 +17,8 @@ Direction = Literal["higher", "lower"]
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a ranked row stands: ranks low to high, and the letters of its tie groups (`ab`: it is in two)."""
+    """Where a ranked row stands: ranks low to high, and the letters of its tie groups (`ab`: it is in
+    two)."""
 
     low: int
     high: int
@@ -33,8 +34,9 @@ class Standing:
 class Ranking:
     """A column ranked. Rows are indices into the column.
 
-    ranked: the rows that are, as pairs counts them (0, 1, ...). standings: one a row, None where it is not ranked.
-    groups: maximal runs of rows that cannot be separated, the best first. order: all rows as they are shown.
+    ranked: the rows that are, as pairs counts them (0, 1, ...). standings: one a row, None where it is not
+    ranked. groups: maximal runs of rows that cannot be separated, the best first. order: all rows as they
+    are shown.
     """
 
     ranked: tuple[int, ...]

@@ -215,7 +215,7 @@ class _Builder:
         producer = coordinates.get("attack") or coordinates["explainer"]
         fitting = [(s, m) for s, m in self._metrics if produced in s.consumes]
         if not fitting:
-            self.left_out[f"no metric measures {producer.label} (it makes a {produced})"] += 0
+            self.left_out[f"no metric measures the {produced} that {producer.label} makes"] += 0
             return []
         if reason := self._unfit(producer, at.dataset):
             self.left_out[reason] += len(fitting)

@@ -1,6 +1,6 @@
 """What the engine itself costs: planning, a node that does nothing, a run with nothing to do.
 
-    pytest tests/benchmarks/test_engine_speed.py --benchmark-only
+pytest tests/benchmarks/test_engine_speed.py --benchmark-only
 """
 
 import shutil

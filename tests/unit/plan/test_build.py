@@ -153,7 +153,7 @@ def test_what_cannot_fit_is_left_out_with_the_reason(planned):
 def test_a_result_that_nobody_measures_is_not_made(planned):
     plan = planned("explainers: [toy-attr]\nmetrics: [toy-accuracy]")
     assert "explain" not in stages(plan)
-    assert list(plan.left_out) == ["no metric measures toy-attr (it makes a attribution)"]
+    assert list(plan.left_out) == ["no metric measures the attribution that toy-attr makes"]
 
 
 def test_include_and_exclude(planned):
