@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RobexError, did_you_mean
 from ..store import DamagedNode, Store
-from .model import Block, Cell, Column, Row, Table
+from . import gates
+from .model import Block, Cell, Column, Flag, Ranking, Row, Table
+from .standing import by_seed, rank, reordered, worst_of
 from .statistics import Scores, estimate_rows
 
 if TYPE_CHECKING:
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
 #: Coordinates in the order in which they are shown; seeds are averaged.
 COORDINATES = ("dataset", "model", "defense", "attack", "explainer", "on")
+
+#: The attack that a column of worst cases names.
+WORST = "worst"
 
 _DEFAULT_BOARDS = (
     {
@@ -79,11 +85,23 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """One seed of a cell: the keys of its scores and of the samples it was measured on."""
+    """One seed of a cell: the keys of its scores, of the samples it was measured on, and of what was
+    measured."""
 
     seed: int
     key: str
     selection: str
+    result: str
+
+
+@dataclass
+class _Made:
+    """A column under construction: its cells and scores, one a row (None: it does not apply)."""
+
+    column: Column
+    cells: list[Cell]
+    scores: list[Scores | None]
+    results: list[tuple[str, ...]]
 
 
 @dataclass
@@ -124,7 +142,7 @@ class _Maker:
         rows = self.board["rows"]
         metrics = set(self._metrics)
         cells: dict[_Place, list[_Wanted]] = {}
-        for at, key, selection, _ in self.manifest["cells"]:
+        for at, key, selection, result in self.manifest["cells"]:
             if at["metric"] not in metrics or any(c not in at for c in rows):
                 continue
             place = _Place(
@@ -133,7 +151,7 @@ class _Maker:
                 at["metric"],
                 tuple((c, at[c]) for c in COORDINATES if c in at and c not in rows),
             )
-            cells.setdefault(place, []).append(_Wanted(at["seed"], key, selection))
+            cells.setdefault(place, []).append(_Wanted(at["seed"], key, selection, result))
         return cells
 
     def _rank(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[int, int]]:
@@ -152,31 +170,34 @@ class _Maker:
         fixed = _same([dict(row) for row in rows])
         if len(rows) == 1:  # something has to name the row
             fixed.popitem()
-        columns, by_column = [], []
+        names = [" · ".join(label for _, label in row) for row in rows]
+        made: list[_Made] = []
         for metric, pairs in heads:
             wanted = [cells.get(_Place(block, row, metric, pairs), []) for row in rows]
-            about = self.manifest["metrics"][metric]
-            made, comparable = self._column(about, wanted)
-            columns.append(
-                Column(
-                    metric,
-                    dict(pairs),
-                    {c: label for c, label in pairs if c not in constant},
-                    about["unit"],
-                    about["direction"],
-                    about["scores"],
-                    comparable,
-                )
+            shown = {c: label for c, label in pairs if c not in constant}
+            made.append(self._column(metric, dict(pairs), shown, wanted))
+        made = self._with_worst_cases(made)
+        for one in made:
+            one.column = replace(one.column, ranking=self._ranking(one, names))
+        flags = self._flags(made, [dict(row) for row in rows])
+        controls = set(self.manifest.get("controls", ()))
+        made_rows = [
+            Row(
+                dict(row),
+                tuple(one.cells[i] for one in made),
+                tuple(flags[i]),
+                any(label in controls for c, label in row if c in ("attack", "explainer")),
             )
-            by_column.append(made)
-        made_rows = [Row(dict(row), tuple(column[i] for column in by_column)) for i, row in enumerate(rows)]
-        labels = tuple(c for c, _ in rows[0] if c not in fixed)
+            for i, row in enumerate(rows)
+        ]
+        columns = [one.column for one in made]
         by = self._ordering(columns)
+        order = self._order_of(columns, made_rows, by)
         return Block(
             {**dict(block), **constant, **fixed},
-            labels,
-            tuple(columns),
-            tuple(made_rows if by is None else _ordered(made_rows, by, columns[by].direction)),
+            tuple(c for c, _ in rows[0] if c not in fixed),
+            tuple(reordered(column, order) for column in columns),
+            tuple(made_rows[i] for i in order),
             by,
         )
 
@@ -187,39 +208,133 @@ class _Maker:
         return {c: label for c, label in heads[0][1] if (c, label) in shared}
 
     def _ordering(self, columns: Sequence[Column]) -> int | None:
-        """The first column of the metric to order by; without a wish the first that has a direction."""
+        """The first column of the metric to rank by (its worst case before single attacks); without a wish
+        the first that has a direction."""
         wish = self.board["rank_by"]
-        for i, column in enumerate(columns):
-            if column.direction is not None and wish in (None, column.metric):
-                return i
-        return None
+        fitting = [
+            (i, c)
+            for i, c in enumerate(columns)
+            if c.direction is not None and (wish is None or c.metric == wish)
+        ]
+        if not fitting:
+            return None
+        metric = fitting[0][1].metric
+        worst = [i for i, c in fitting if c.metric == metric and c.at.get("attack", "").startswith(WORST)]
+        return worst[0] if worst else fitting[0][0]
+
+    def _order_of(self, columns: Sequence[Column], rows: Sequence[Row], by: int | None) -> list[int]:
+        if by is None:
+            return list(range(len(rows)))
+        ranking, sign = columns[by].ranking, -1.0 if columns[by].direction == "higher" else 1.0
+
+        def place(i: int) -> tuple[int, float, float, str]:
+            """Ranked rows by rank, estimate and name, then complete ones, then the rest by name."""
+            estimate, standing = rows[i].cells[by].estimate, ranking.standings[i] if ranking else None
+            value = None if estimate is None else estimate.value
+            if estimate is None or value is None or estimate.state in ("incomplete", "nan"):
+                return 2, 0.0, 0.0, rows[i].name
+            return 0 if standing else 1, standing.low if standing else 0, sign * value, rows[i].name
+
+        return sorted(range(len(rows)), key=place)
 
     # -- one column --
 
     def _column(
-        self, about: Mapping[str, Any], wanted: Sequence[Sequence[_Wanted]]
-    ) -> tuple[list[Cell], bool]:
-        """The cells of a column, and whether all rows saw the same samples."""
-        applies = [i for i, seeds in enumerate(wanted) if seeds]
-        scores = {i: self._scores(sorted(wanted[i], key=lambda w: w.seed)) for i in applies}
-        seen = {
-            samples
-            for i in applies
-            for w in wanted[i]
-            if (samples := self._samples_of(w.selection)) is not None
-        }
+        self,
+        metric: str,
+        at: dict[str, str],
+        shown: dict[str, str],
+        wanted: Sequence[Sequence[_Wanted]],
+    ) -> _Made:
+        """The cells of a column."""
+        about = self.manifest["metrics"][metric]
+        seeds = [sorted(w, key=lambda one: one.seed) for w in wanted]
+        scores = [self._scores(w) if w else None for w in seeds]
+        seen = {s for w in seeds for one in w if (s := self._samples_of(one.selection)) is not None}
+        keys = [tuple(one.key for one in w) for w in seeds]
+        column = Column(metric, at, shown, about["unit"], about["direction"], about["scores"], len(seen) <= 1)
+        cells = self._estimated(about, scores, keys, [len(w) for w in seeds])
+        return _Made(column, cells, scores, [tuple(one.result for one in w) for w in seeds])
+
+    def _estimated(
+        self,
+        about: Mapping[str, Any],
+        scores: Sequence[Scores | None],
+        keys: Sequence[tuple[str, ...]],
+        of: Sequence[int],
+        *,
+        derived: bool = False,
+    ) -> list[Cell]:
         low, high = about["range"]
         limits = (-math.inf if low is None else low, math.inf if high is None else high)
-        estimates = dict(
-            zip(applies, estimate_rows(list(scores.values()), about["scores"], limits), strict=True)
-        )
-        cells = [
-            Cell(estimates[i], sum(v is not None for v in scores[i].values), len(wanted[i]))
-            if i in estimates
-            else Cell(None, 0, 0)
-            for i in range(len(wanted))
+        there = [s for s in scores if s is not None]
+        estimates = iter(estimate_rows(there, about["scores"], limits))
+        return [
+            Cell(None, 0, 0)
+            if s is None
+            else Cell(
+                next(estimates), sum(v is not None for v in s.values), of[i], keys[i], by_seed(s), derived
+            )
+            for i, s in enumerate(scores)
         ]
-        return cells, len(seen) <= 1
+
+    def _with_worst_cases(self, made: list[_Made]) -> list[_Made]:
+        """After the columns of a metric on several attacks, one for the worst of them, sample by sample."""
+        found: list[_Made] = []
+        for metric, group in groupby(made, key=lambda one: one.column.metric):
+            ones = list(group)
+            found.extend(ones)
+            about = self.manifest["metrics"][metric]
+            attacks = [one for one in ones if "attack" in one.column.at]
+            others = {tuple((c, v) for c, v in one.column.at.items() if c != "attack") for one in attacks}
+            if (
+                about["consumes"] == ["perturbation"]
+                and about["scores"] == "bernoulli"
+                and about["direction"] is not None
+                and len(attacks) > 1
+                and len(others) == 1
+            ):
+                found.append(self._worst(about, attacks))
+        return found
+
+    def _worst(self, about: Mapping[str, Any], attacks: Sequence[_Made]) -> _Made:
+        label = f"{WORST} of {len(attacks)}"
+        first = attacks[0].column
+        scores = [
+            worst_of([one.scores[i] for one in attacks], higher=about["direction"] == "higher")
+            for i in range(len(attacks[0].cells))
+        ]
+        keys = [
+            tuple(key for one in attacks for key in one.cells[i].keys) for i in range(len(attacks[0].cells))
+        ]
+        of = [max(one.cells[i].of for one in attacks) for i in range(len(attacks[0].cells))]
+        column = replace(
+            first,
+            at={**first.at, "attack": label},
+            shown={**first.shown, "attack": label},
+            comparable=all(one.column.comparable for one in attacks),
+        )
+        cells = self._estimated(about, scores, keys, of, derived=True)
+        return _Made(column, cells, scores, [()] * len(cells))
+
+    def _ranking(self, made: _Made, names: Sequence[str]) -> Ranking | None:
+        column = made.column
+        ranked = sum(c.estimate is not None and c.estimate.state == "ok" for c in made.cells)
+        if column.direction is None or not column.comparable or ranked < 2:
+            return None
+        return rank(column, names, [cell.estimate for cell in made.cells], made.scores)
+
+    def _flags(self, made: Sequence[_Made], rows: Sequence[Mapping[str, str]]) -> list[list[Flag]]:
+        """What looks odd about each row."""
+        views = [gates.View(m.column, m.cells, m.scores, m.results) for m in made]
+        return gates.flags(views, rows, self.manifest, self._vanished)
+
+    def _vanished(self, result: str) -> float | None:
+        """The share of samples on which an attack met no gradient, from its record."""
+        try:
+            return self.store.record(result)["notes"].get("vanished_gradient")
+        except DamagedNode:
+            return None
 
     def _scores(self, wanted: Sequence[_Wanted]) -> Scores:
         values: list[np.ndarray | None] = []
@@ -248,7 +363,8 @@ class _Maker:
         if not self.store.has(key):
             return None
         try:
-            return self.store.tensors(key, numpy=True)
+            record = self.store.record(key)
+            return self.store.tensors(key, record, numpy=True)
         except DamagedNode as error:
             self.warnings.append(
                 f"{self.store.path}: {error}; it counts as missing until the suite runs again"
@@ -259,16 +375,3 @@ class _Maker:
 def _same(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Coordinates that all rows share."""
     return {c: label for c, label in rows[0].items() if all(row[c] == label for row in rows)}
-
-
-def _ordered(rows: Sequence[Row], by: int, direction: str | None) -> list[Row]:
-    """By the estimate of one column, the best first; rows that have no full one last, by name."""
-    sign = -1.0 if direction == "higher" else 1.0
-
-    def place(row: Row) -> tuple[bool, float, str]:
-        estimate = row.cells[by].estimate
-        if estimate is None or estimate.value is None or estimate.state in ("incomplete", "nan"):
-            return True, 0.0, row.name
-        return False, sign * estimate.value, row.name
-
-    return sorted(rows, key=place)

@@ -14,7 +14,7 @@ from .statistics import ALPHA, Kind, Scores
 
 Judgement = Literal["supported", "contradicted", "undecided"]
 
-_PART = re.compile(r'\s*(?:"([^"]+)"|([^<>"\s][^<>"]*?))\s*(<|$)')
+_PART = re.compile(r'\s*(?:"([^"]+)"|([^<>="\s][^<>"]*?))\s*(<|$)')
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .ranks import Standing
 from .statistics import Estimate
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where the comparisons of a column leave a row: no better than rank `low`, no worse than `high`.
-
-    ties: letters of the groups of rows that cannot be separated from each other.
-    """
-
-    low: int
-    high: int
-    ties: str
 
 
 @dataclass(frozen=True)
@@ -90,7 +79,8 @@ class Column:
 class Cell:
     """A row in a column. done, of: seeds measured and planned; of = 0: the metric does not apply.
 
-    estimate: None when it does not apply. keys: of the records, one a seed, in order of the seeds; by_seed:
+    estimate: None when it does not apply. derived: made from other columns, such as the worst case over
+    attacks. keys: of the records, one a seed, in order of the seeds; by_seed:
     the mean score of each (None where it is missing).
     """
 
@@ -99,6 +89,7 @@ class Cell:
     of: int
     keys: tuple[str, ...] = ()
     by_seed: tuple[float | None, ...] = ()
+    derived: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,11 +107,11 @@ class Row:
 
     @property
     def done(self) -> int:
-        return sum(cell.done for cell in self.cells)
+        return sum(cell.done for cell in self.cells if not cell.derived)
 
     @property
     def of(self) -> int:
-        return sum(cell.of for cell in self.cells)
+        return sum(cell.of for cell in self.cells if not cell.derived)
 
 
 @dataclass(frozen=True)

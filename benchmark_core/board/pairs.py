@@ -454,9 +454,10 @@ def _two_sources(
         middle = (below + above) // 2
         reached = width(middle) <= d2
         below, above = np.where(reached, middle, below), np.where(reached, above, middle)
-    low, high = width(below), width(above)
+    # Between two points the root of the width is straighter than its square, above all next to a = 1.
+    low, high = np.sqrt(width(below)), np.sqrt(width(above))
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(high > low, np.clip((d2 - low) / (high - low), 0.0, 1.0), 1.0)
+        share = np.where(high > low, np.clip((np.sqrt(d2) - low) / (high - low), 0.0, 1.0), 1.0)
     return np.where(d2 > 0, 10.0 ** -(level[below] + share * (level[above] - level[below])), 1.0)
 
 

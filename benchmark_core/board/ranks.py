@@ -17,12 +17,14 @@ Direction = Literal["higher", "lower"]
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a ranked row stands: ranks low to high, and the letters of its tie groups (`ab`: it is in
-    two)."""
+    """Where the comparisons of a column leave a row: no better than rank `low`, no worse than `high`.
+
+    ties: the letters of its groups of rows that cannot be separated (`ab`: it is in two).
+    """
 
     low: int
     high: int
-    letters: str
+    ties: str
 
     @property
     def bold(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,8 +17,8 @@ from typing import Any, Literal
 from . import formats
 from .aggregate import COORDINATES
 from .formats import Interval, count, plural
-from .model import Block, Cell, Column, Row, Table
-from .statistics import MIN_SAMPLES, MIN_SEEDS_OF_SETS, Estimate
+from .model import Block, Cell, Column, Ranking, Row, Standing, Table
+from .statistics import ALPHA, MIN_SAMPLES, MIN_SEEDS_OF_SETS, Estimate
 
 Format = Literal["text", "md", "csv", "json"]
 FORMATS: tuple[Format, ...] = ("text", "md", "csv", "json")
@@ -66,12 +67,45 @@ class _Strip:
 
 
 def _strips(block: Block, rows: Sequence[Row]) -> list[_Strip]:
-    strips = [_Strip([label], [row.at[label] for row in rows], False) for label in block.labels]
+    strips = []
+    if (ranking := ranking_of(block)) is not None:
+        standings = ranking.standings[: len(rows)]
+        strips.append(_Strip(["rank"], [rank_text(s) for s in standings], False))
+        strips.append(_Strip(["ties"], [ties_text(s) for s in standings], False))
+    strips += [_Strip([label], [row.at[label] for row in rows], False) for label in block.labels]
     for i, column in enumerate(block.columns):
         cells = [row.cells[i] for row in rows]
         strips.append(_Strip(_head(block, i, cells), _cells_text(column, cells)))
     strips.append(_Strip(["cells"], [f"{row.done}/{row.of}" for row in rows], False))
+    if any(row.flags for row in rows):
+        strips.append(_Strip(["flags"], [flags_text(row) for row in rows], False))
     return strips
+
+
+def ranking_of(block: Block) -> Ranking | None:
+    """The comparisons by which the rows are ranked, if there are any."""
+    return None if block.ordered_by is None else block.columns[block.ordered_by].ranking
+
+
+def rank_text(standing: Standing | None) -> str:
+    """`2–3`, or `4` when that is certain; nothing for a row that is not ranked."""
+    if standing is None:
+        return ""
+    return str(standing.low) if standing.low == standing.high else f"{standing.low}–{standing.high}"
+
+
+def ties_text(standing: Standing | None) -> str:
+    """Letters of the groups of rows that cannot be separated, each in a place of its own: `ab`, ` b`."""
+    if standing is None or "(" in standing.ties:
+        return standing.ties if standing else ""
+    alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    last = max(map(alphabet.index, standing.ties), default=-1)
+    return "".join(sign if sign in standing.ties else " " for sign in alphabet[: last + 1])
+
+
+def flags_text(row: Row) -> str:
+    """The flags of a row, each once: `⚑ like noise`."""
+    return ", ".join(dict.fromkeys(f"⚑ {flag.word}" for flag in row.flags))
 
 
 def _head(block: Block, i: int, cells: Sequence[Cell]) -> list[str]:
@@ -163,7 +197,7 @@ def _title(block: Block) -> list[str]:
     if block.ordered_by is not None and len(block.rows) > 1:
         column = block.columns[block.ordered_by]
         name = " ".join([column_name(column), *column.shown.values()])
-        parts.append(f"ordered by {name}")
+        parts.append(f"{'ranked' if column.ranking else 'ordered'} by {name}")
     if any(e.low is not None for e in _estimates(block)):
         parts.append("± half a 95 % interval")
     return parts
@@ -173,6 +207,8 @@ def _notes(block: Block) -> list[str]:
     """What the numbers above cannot say."""
     estimates = list(_estimates(block))
     notes = []
+    if (ranking := ranking_of(block)) is not None:
+        notes.append(ranking.verdict)
     if flags := [text for state, text in _STATES.items() if any(e.state == state for e in estimates)]:
         notes.append(f"* {'; '.join(flags)}")
     if any(e.value is None and e.not_numbers for e in estimates):
@@ -192,6 +228,13 @@ def _notes(block: Block) -> list[str]:
         )
     elif seeds == {2}:
         notes.append("Two seeds: intervals over seeds are very wide. Run 3 seeds or more.")
+    flags: dict[str, list[str]] = {}
+    for row in block.rows:
+        for flag in row.flags:
+            flags.setdefault(flag.word, []).append(f"{row.name}: {flag.text}")
+    for word, texts in flags.items():
+        more = f" ({len(texts) - 1} more: robex report)" if len(texts) > 1 else ""
+        notes.append(f"⚑ {word}: {texts[0]}{more}")
     return notes
 
 
@@ -223,14 +266,15 @@ def _text(table: Table, width: int | None, top: int | None, *, named: bool, unic
             lines.append(f"+{plural(dropped, 'column')}: --wide")
         if hidden := len(block.rows) - len(rows):
             lines.append(f"{plural(hidden, 'more row')} (--all)")
-        blocks.append("\n".join([*lines, *_notes(block)]) + "\n")
+        notes = [line for note in _notes(block) for line in textwrap.wrap(note, width or 100)]
+        blocks.append("\n".join([*lines, *notes]) + "\n")
     return "\n".join([*blocks, *(f"{warning}\n" for warning in table.warnings)])
 
 
 def _fitting(strips: list[_Strip], width: int | None, unicode: bool) -> tuple[list[_Strip], int]:
     """The columns that fit, and how many on the right do not. The labels and one number always stay."""
     kept = list(strips)
-    least = sum(not s.numbers for s in strips[:-1]) + 1
+    least = next((i for i, s in enumerate(strips) if s.numbers), len(strips)) + 1
     while width is not None and len(kept) > least:
         if max(map(len, _aligned(kept, unicode))) <= width:
             break
@@ -306,7 +350,7 @@ def _csv(tables: Sequence[Table], top: int | None) -> str:
     writer: csv.DictWriter[str] | None = None
     for table in tables:
         for block in table.blocks:
-            for row in block.rows[:top]:
+            for i, row in enumerate(block.rows[:top]):
                 for column, cell in zip(block.columns, row.cells, strict=True):
                     if cell.estimate is None:
                         continue
@@ -319,8 +363,9 @@ def _csv(tables: Sequence[Table], top: int | None) -> str:
                         "metric": column.metric,
                         "unit": column.unit,
                         "direction": column.direction,
-                        **_numbers(column, cell),
+                        **_numbers(column, cell, i),
                         "comparable": column.comparable,
+                        "flags": "; ".join(dict.fromkeys(flag.word for flag in row.flags)),
                     }
                     if writer is None:
                         writer = csv.DictWriter(out, list(record), lineterminator="\n")
@@ -348,6 +393,7 @@ def _json(table: Table, top: int | None) -> dict[str, Any]:
                         "direction": column.direction,
                         "kind": column.kind,
                         "comparable": column.comparable,
+                        **_comparisons(column, block),
                     }
                     for column in block.columns
                 ],
@@ -356,12 +402,14 @@ def _json(table: Table, top: int | None) -> dict[str, Any]:
                         "at": dict(row.at),
                         "done": row.done,
                         "of": row.of,
+                        "control": row.control,
+                        "flags": [{"word": flag.word, "text": flag.text} for flag in row.flags],
                         "cells": [
-                            None if cell.estimate is None else _numbers(column, cell)
+                            None if cell.estimate is None else _numbers(column, cell, i)
                             for column, cell in zip(block.columns, row.cells, strict=True)
                         ],
                     }
-                    for row in block.rows[:top]
+                    for i, row in enumerate(block.rows[:top])
                 ],
             }
             for block in table.blocks
@@ -369,10 +417,38 @@ def _json(table: Table, top: int | None) -> dict[str, Any]:
     }
 
 
-def _numbers(column: Column, cell: Cell) -> dict[str, Any]:
-    """The columns of CSV and the cells of JSON."""
+def _comparisons(column: Column, block: Block) -> dict[str, Any]:
+    """What comparing the rows of a column says: JSON."""
+    ranking = column.ranking
+    if ranking is None:
+        return {"ranked": 0, "pairs": []}
+    names = [row.name for row in block.rows]
+    return {
+        "ranked": ranking.of,
+        "family": ranking.of * (ranking.of - 1) // 2,
+        "alpha": ALPHA,
+        "verdict": ranking.verdict,
+        "notes": list(ranking.notes),
+        "pairs": [
+            {
+                "rows": [names[p.first], names[p.second]],
+                "difference": p.difference * column.scale,
+                "lo": None if p.low is None else p.low * column.scale,
+                "hi": None if p.high is None else p.high * column.scale,
+                "p": p.p,
+                "p_holm": p.p_adjusted,
+                "better": None if p.better is None else names[p.better],
+            }
+            for p in ranking.pairs
+        ],
+    }
+
+
+def _numbers(column: Column, cell: Cell, row: int) -> dict[str, Any]:
+    """The columns of CSV and the cells of JSON. row: where it stands in its block."""
     estimate = cell.estimate
     assert estimate is not None
+    standing = column.ranking.standings[row] if column.ranking else None
 
     def scaled(x: float | None, scale: float = column.scale) -> float | None:
         return None if x is None else x * scale
@@ -389,6 +465,9 @@ def _numbers(column: Column, cell: Cell) -> dict[str, Any]:
         "valid_share": scaled(share.value, 1.0) if share else None,
         "valid_lo": scaled(share.low, 1.0) if share else None,
         "valid_hi": scaled(share.high, 1.0) if share else None,
+        "rank_lo": standing.low if standing else None,
+        "rank_hi": standing.high if standing else None,
+        "ties": standing.ties if standing else None,
         "done": cell.done,
         "of": cell.of,
     }

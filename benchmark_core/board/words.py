@@ -105,7 +105,8 @@ def verdict(metric: str, names: Sequence[str], ranking: Ranking) -> str:
         return f"{listed(top, _NAMES)} cannot be separated at the top of {metric}."
     standing = ranking.standings[ranking.top[0]]
     if standing is not None and standing.high == 1:
-        return f"{top[0]} is better than every other row on {metric}."
+        other = "other row" if ranked == len(names) else "other ranked row"
+        return f"{top[0]} is better than every {other} on {metric}."
     return f"No row is separated as better than {top[0]} on {metric}."
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..plan.model import Plan
 from ..registry import Registry
-from ..spec import KINDS, AttackSpec, ExplainerSpec, MetricSpec
+from ..spec import KINDS, AttackSpec, ExplainerSpec, MethodRef, MetricSpec
 
 
 def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
@@ -46,8 +46,21 @@ def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
         "seeds": suite.seeds,
         "labels": {kind: [entry.label for entry in suite.of(kind)] for kind in KINDS},
         "metrics": metrics,
+        "methods": {
+            kind: {e.label: {"name": e.ref.name, "params": _plain(e.ref.params)} for e in suite.of(kind)}
+            for kind in ("defense", "attack", "explainer")
+        },
         "controls": controls,
         "boards": [dataclasses.asdict(board) for board in suite.boards],
         "left_out": dict(plan.left_out),
         "cells": [[dict(c.coordinates), c.key, c.selection, c.result] for c in plan.cells],
+    }
+
+
+def _plain(params: Any) -> dict[str, Any]:
+    """Params as JSON, methods inside them as {"use": name, ...}."""
+    return {
+        f.name: {"use": value.name, **_plain(value.params)} if isinstance(value, MethodRef) else value
+        for f in dataclasses.fields(params)
+        for value in (getattr(params, f.name),)
     }

@@ -35,6 +35,7 @@ def test_columns_are_metrics_under_each_attack(made, shares):
         ("accuracy", {}),
         ("robust-accuracy", {"attack": "fgsm"}),
         ("robust-accuracy", {"attack": "pgd"}),
+        ("robust-accuracy", {"attack": "worst of 2"}),
     ]
     assert block.labels == ("defense",)
     assert block.at == {"dataset": "digits", "model": "mlp"}

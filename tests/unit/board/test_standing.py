@@ -1,0 +1,151 @@
+"""Ranks, worst cases and flags on whole boards, made by hand."""
+
+import numpy as np
+import pytest
+
+from benchmark_core.board import boards_of, make_board
+from benchmark_core.board.standing import worst_of
+from benchmark_core.board.statistics import Scores
+
+N = 120
+
+
+def board(made, rows=("dataset", "defense"), metrics=()):
+    made.boards = []
+    made.board("b", rows, metrics)
+    manifest = made.manifest
+    return make_board(made.store, manifest, boards_of(manifest)[0]).blocks[0]
+
+
+def right(rng, share):
+    return (rng.random(N) < share).astype(float)
+
+
+def fill(made, shares, seed=0):
+    """shares: defense -> attack -> share of samples that stay correct."""
+    rng = np.random.default_rng(seed)
+    for defense, attacks in shares.items():
+        for attack, share in attacks.items():
+            for s in range(made.seeds):
+                made.add(right(rng, share), metric="robust-accuracy", seed=s, defense=defense, attack=attack)
+
+
+def test_rows_that_differ_are_ranked_and_rows_that_do_not_share_a_rank(made):
+    rng = np.random.default_rng(1)
+    base = {s: right(rng, 0.9) for s in range(made.seeds)}
+    for s in range(made.seeds):
+        flipped = base[s].copy()
+        flipped[s] = 1 - flipped[s]
+        for defense, values in (("A", base[s]), ("B", flipped), ("C", right(rng, 0.2))):
+            made.add(values, metric="accuracy", seed=s, defense=defense)
+    block = board(made)
+    standings = dict(
+        zip((r.at["defense"] for r in block.rows), block.columns[0].ranking.standings, strict=True)
+    )
+    assert (standings["A"].low, standings["A"].high) == (standings["B"].low, standings["B"].high) == (1, 2)
+    assert (standings["C"].low, standings["C"].high) == (3, 3)
+    assert standings["A"].ties == standings["B"].ties != standings["C"].ties
+    better = {(p.better, p.first, p.second) for p in block.columns[0].ranking.pairs if p.better is not None}
+    names = [r.at["defense"] for r in block.rows]
+    assert {tuple(names[i] for i in three) for three in better} <= {
+        (winner, *pair) for winner in "AB" for pair in ((winner, "C"), ("C", winner))
+    }
+    assert len(better) == 2
+
+
+def test_the_worst_case_is_taken_sample_by_sample(made):
+    one, two = np.zeros(N), np.zeros(N)
+    one[: N // 2] = 1
+    two[N // 4 : N // 2] = 1
+    for s in range(made.seeds):
+        for defense, extra in (("A", 0), ("B", N // 2)):
+            for attack, values in (("pgd", one), ("fgsm", np.roll(two, extra))):
+                made.add(values, metric="robust-accuracy", seed=s, defense=defense, attack=attack)
+    block = board(made)
+    at = [c.at.get("attack") for c in block.columns]
+    worst = at.index("worst of 2")
+    assert block.ordered_by == worst
+    found = {r.at["defense"]: r.cells[worst].estimate.value for r in block.rows}
+    assert found == {"A": pytest.approx(0.25), "B": 0.0}
+    assert all(r.done == r.of == 2 * made.seeds for r in block.rows)  # derived cells are not counted
+
+
+def test_a_missing_seed_of_one_attack_leaves_the_worst_case_incomplete(made):
+    rng = np.random.default_rng(0)
+    for s in range(made.seeds):
+        made.add(right(rng, 0.5), metric="robust-accuracy", seed=s, attack="pgd")
+        made.add(right(rng, 0.5) if s else None, metric="robust-accuracy", seed=s, attack="fgsm")
+    block = board(made)
+    worst = next(c for c, col in enumerate(block.columns) if col.at["attack"].startswith("worst"))
+    assert block.rows[0].cells[worst].estimate.state == "incomplete"
+
+
+def test_worst_of_needs_every_attack():
+    ones = Scores([np.ones(3)], [None], 3)
+    assert worst_of([ones, None], higher=True) is None
+    low = worst_of([ones, Scores([np.array([0.0, 1.0, 0.0])], [None], 3)], higher=True)
+    assert low.values[0].tolist() == [0, 1, 0]
+    high = worst_of([ones, Scores([np.array([0.0, 1.0, 0.0])], [None], 3)], higher=False)
+    assert high.values[0].tolist() == [1, 1, 1]
+
+
+METHODS = {
+    "pgd 0.1": {"name": "pgd", "params": {"eps": 0.1, "norm": "linf", "steps": 5}},
+    "pgd 0.2": {"name": "pgd", "params": {"eps": 0.2, "norm": "linf", "steps": 5}},
+    "fgsm 0.1": {"name": "fgsm", "params": {"eps": 0.1}},
+}
+
+
+def flags(made, shares, **manifest):
+    fill(made, shares)
+    made.board("b", ("dataset", "defense"))
+    full = {**made.manifest, "methods": {"attack": METHODS}, **manifest}
+    block = make_board(made.store, full, boards_of(full)[0]).blocks[0]
+    return {row.at["defense"]: {flag.word for flag in row.flags} for row in block.rows}
+
+
+def test_a_stronger_attack_that_does_worse_is_flagged(made):
+    found = flags(
+        made,
+        {
+            "odd": {"fgsm 0.1": 0.3, "pgd 0.1": 0.7, "pgd 0.2": 0.2},
+            "rising": {"fgsm 0.1": 0.9, "pgd 0.1": 0.3, "pgd 0.2": 0.8},
+            "fine": {"fgsm 0.1": 0.7, "pgd 0.1": 0.6, "pgd 0.2": 0.2},
+        },
+    )
+    assert found == {"odd": {"pgd above fgsm"}, "rising": {"rises with eps"}, "fine": set()}
+
+
+def test_what_no_test_can_tell_is_not_flagged(made):
+    assert flags(made, {"A": {"fgsm 0.1": 0.50, "pgd 0.1": 0.51}}) == {"A": set()}
+
+
+def test_an_explainer_like_noise_is_flagged(made):
+    rng = np.random.default_rng(3)
+    for s in range(made.seeds):
+        for explainer, level in (("random", 0.5), ("same", 0.5), ("good", 0.8)):
+            values = level + 0.05 * rng.standard_normal(N)
+            made.add(values, metric="sparseness", seed=s, explainer=explainer, on="clean")
+    made.board("b", ("dataset", "explainer"))
+    manifest = {**made.manifest, "controls": ["random"]}
+    manifest["metrics"]["sparseness"] = {**manifest["metrics"]["sparseness"], "direction": "higher"}
+    block = make_board(made.store, manifest, boards_of(manifest)[0]).blocks[0]
+    found = {row.at["explainer"]: ({f.word for f in row.flags}, row.control) for row in block.rows}
+    assert found == {"random": (set(), True), "same": ({"like noise"}, False), "good": (set(), False)}
+
+
+def test_unranked_rows_change_nobodys_rank(made):
+    rng = np.random.default_rng(4)
+    for s in range(made.seeds):
+        for defense, share in (("A", 0.9), ("B", 0.5)):
+            made.add(right(rng, share), metric="accuracy", seed=s, defense=defense)
+    before = board(made).columns[0].ranking
+    made.add(None, metric="accuracy", seed=0, defense="C")
+    for s in range(1, made.seeds):
+        made.add(right(rng, 0.99), metric="accuracy", seed=s, defense="C")
+    block = board(made)
+    assert block.rows[-1].at["defense"] == "C"
+    after = block.columns[0].ranking
+    assert after.standings[-1] is None
+    assert after.standings[:2] == before.standings
+    assert after.of == 2
