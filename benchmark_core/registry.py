@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, cast
@@ -26,8 +26,8 @@ from .spec import KINDS, Kind, MethodRef, MethodSpec
 
 GROUP = "robex"
 
-#: Engine files that numbers pass through; in an editable install their source is part of every key.
-_RESULT_SOURCES = ("interfaces.py", "random.py", "spec.py", "kernels", "run/execute.py", "run/counted.py")
+#: Parts of the engine that no number passes through; in an editable install the rest is part of every key.
+_SHOWS_ONLY = ("board", "cli", "testing", "__pycache__")
 
 
 class UnknownMethod(RobexError):
@@ -139,7 +139,7 @@ class Registry:
         """The method itself, made with its params: imports its target."""
         spec = self.get(ref.kind, ref.name)
         module_name, _, attribute = spec.target.partition(":")
-        module = sys.modules.get(module_name) or self._import_beside(spec, module_name)
+        module = self._module(spec, module_name)
         try:
             cls = getattr(module, attribute)
         except AttributeError:
@@ -151,16 +151,37 @@ class Registry:
 
     def code_hash(self, spec: MethodSpec) -> str | None:
         """sha256 of the source a method's numbers pass through, where editing it does not change a version:
-        editable installs and local files. None for installed releases."""
-        return self._source_hash(self._owner[spec.kind, spec.name])
+        editable installs and local files. None for installed releases.
+
+        Raises RobexError when the source changed since this process first looked at it.
+        """
+        plugin = self._owner[spec.kind, spec.name]
+        if not self.origins[plugin].editable:
+            return None
+        if plugin not in self._hashes:
+            self._hashes[plugin] = _unchanged(f"plugin {plugin}", self._sources(plugin))
+        return self._hashes[plugin]
+
+    def check_code(self, spec: MethodSpec) -> None:
+        """RobexError if the source of a method is no more what `code_hash` said. Called after its modules are
+        imported: from then on what runs is what was hashed."""
+        plugin = self._owner[spec.kind, spec.name]
+        if self.code_hash(spec) is not None:
+            _unchanged(f"plugin {plugin}", self._sources(plugin))
 
     @cached_property
     def engine_hash(self) -> str | None:
         """The same for the engine: None when it is an installed release."""
-        root = Path(__file__).parent
         if not _is_editable(_distribution_of(GROUP)):
             return None
-        return _hash_sources(root, [root / source for source in _RESULT_SOURCES])
+        root = Path(__file__).parent
+        return _unchanged(
+            "robex itself", tuple(p for p in sorted(root.iterdir()) if p.name not in _SHOWS_ONLY)
+        )
+
+    @cached_property
+    def _hashes(self) -> dict[str, str]:
+        return {}
 
     # -- loading --
 
@@ -188,6 +209,7 @@ class Registry:
             if known is not None and getattr(known, "__file__", None) != str(path):
                 raise RobexError(f"a module called {module_name} is loaded already; rename the file")
             if known is None:
+                _first_seen.pop(f"plugin {name}", None)
                 location = importlib.util.spec_from_file_location(module_name, path)
                 if location is None or location.loader is None:
                     raise RobexError("not a Python file")
@@ -251,44 +273,48 @@ class Registry:
         trace = "".join(traceback.format_exception(error))
         self.problems.append(PluginProblem(name, source, one_line(error), trace))
 
-    def _import_beside(self, spec: MethodSpec, module_name: str) -> Any:
-        """Import a target; a local plugin file may keep its implementation in a module beside it."""
+    def _module(self, spec: MethodSpec, name: str) -> Any:
+        """The module of a target. A local plugin file may keep its implementation in a module beside it; two
+        plugins may call theirs alike, so it is loaded under a name of its own."""
         origin = self.origin(spec)
-        try:
-            return import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name != module_name or not origin.plugin.startswith("file:"):
+        if not origin.plugin.startswith("file:") or name == Path(origin.file).stem:
+            return import_module(name)
+        path = Path(origin.file).with_name(f"{name}.py")
+        if not path.is_file():
+            return import_module(name)
+        own = f"{name}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+        if own not in sys.modules:
+            location = importlib.util.spec_from_file_location(own, path)
+            if location is None or location.loader is None:
+                raise RobexError(f"{spec.kind} {spec.name}: {path} is not a Python file")
+            module = importlib.util.module_from_spec(location)
+            sys.modules[own] = module
+            try:
+                location.loader.exec_module(module)
+            except BaseException:
+                del sys.modules[own]
                 raise
-        path = Path(origin.file).with_name(f"{module_name}.py")
-        location = importlib.util.spec_from_file_location(module_name, path)
-        if location is None or location.loader is None or not path.is_file():
-            raise RobexError(f"{spec.kind} {spec.name}: no module {module_name} and no file {path}")
-        module = importlib.util.module_from_spec(location)
-        sys.modules[module_name] = module
-        location.loader.exec_module(module)
-        return module
+        return sys.modules[own]
 
-    def _source_hash(self, plugin: str) -> str | None:
-        origin = self.origins[plugin]
-        if not origin.editable:
-            return None
-        if plugin not in self._hashes:
-            file = Path(origin.file)
+    def _sources(self, plugin: str) -> tuple[Path, ...]:
+        """Files and folders that hold the code of a plugin: what it was loaded from, and where its targets
+        lie. Of a local file, the modules and packages beside it, which it may import."""
+        if plugin not in self._source_paths:
+            file = Path(self.origins[plugin].file)
             if plugin.startswith("file:"):
-                sources = [file, *file.parent.glob("*.py")] if self._has_siblings(plugin) else [file]
+                beside = {p.parent for p in file.parent.glob("*/__init__.py")}
+                sources = {*file.parent.glob("*.py"), *beside}
             else:
-                sources = [_top_package(file)]
-            self._hashes[plugin] = _hash_sources(file.parent, sources)
-        return self._hashes[plugin]
+                tops = {s.target.partition(".")[0].partition(":")[0] for s in self._owned(plugin)}
+                sources = {_top_package(file), *(path for top in tops for path in _locations(top))}
+            self._source_paths[plugin] = tuple(sorted(sources))
+        return self._source_paths[plugin]
 
-    def _has_siblings(self, plugin: str) -> bool:
-        """A local plugin whose targets live in other modules is hashed with its whole folder."""
-        stem = Path(self.origins[plugin].file).stem
-        owned = [self._specs[key] for key, owner in self._owner.items() if owner == plugin]
-        return any(spec.target.partition(":")[0] != stem for spec in owned)
+    def _owned(self, plugin: str) -> list[MethodSpec]:
+        return [self._specs[key] for key, owner in self._owner.items() if owner == plugin]
 
     @cached_property
-    def _hashes(self) -> dict[str, str]:
+    def _source_paths(self) -> dict[str, tuple[Path, ...]]:
         return {}
 
 
@@ -330,6 +356,19 @@ def _is_editable(dist: metadata.Distribution | None) -> bool:
         return False
 
 
+def _locations(top: str) -> list[Path]:
+    """Where a top-level package or module lies, without importing it."""
+    try:
+        found = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return []
+    if found is None:
+        return []
+    if found.submodule_search_locations is not None:
+        return [Path(p) for p in found.submodule_search_locations]
+    return [Path(found.origin)] if found.origin else []
+
+
 def _top_package(file: Path) -> Path:
     """The outermost package folder that holds a module file, or the file itself."""
     top = file
@@ -345,12 +384,31 @@ def _python_files(path: Path) -> Iterator[Path]:
         yield path
 
 
-def _hash_sources(root: Path, sources: Iterable[Path]) -> str:
+#: What the sources of a plugin hashed to when this process first looked.
+_first_seen: dict[str, str] = {}
+
+
+def _unchanged(what: str, sources: tuple[Path, ...]) -> str:
+    """The hash of source files; RobexError if it is not what this process saw first."""
+    found = _hash_sources(sources)
+    if _first_seen.setdefault(what, found) != found:
+        raise RobexError(f"the source of {what} changed while it was in use; run the same command again")
+    return found
+
+
+def _hash_sources(sources: tuple[Path, ...]) -> str:
     digest = hashlib.sha256()
-    for path in sorted({p for source in sources for p in _python_files(source)}):
-        digest.update(os.path.relpath(path, root).encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for source in sources:
+        for path in sorted(_python_files(source)):
+            status = path.stat()
+            digest.update(os.path.relpath(path, source.parent).encode())
+            digest.update(_file_hash(str(path), status.st_mtime_ns, status.st_size))
     return digest.hexdigest()
+
+
+@cache
+def _file_hash(path: str, mtime_ns: int, size: int) -> bytes:
+    return hashlib.sha256(Path(path).read_bytes()).digest()
 
 
 def versions(registry: Registry) -> dict[str, str]:

@@ -301,7 +301,6 @@ class MetricSpec(MethodSpec):
     range: tuple[float, float] = (-math.inf, math.inf)
     reads: Literal["success", "result", "cost"] = "result"
     reference: Literal["model", "result"] | None = None
-    deterministic: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,4 +308,3 @@ class StateSpec(MethodSpec):
     """Something expensive that methods share. made_from: `task`, or `model` (then task and model)."""
 
     made_from: Literal["task", "model"] = "task"
-    deterministic: bool = True

@@ -5,6 +5,7 @@ Scores are read one column at a time, so that memory does not grow with the boar
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -253,6 +254,9 @@ class _Maker:
         seen = {s for w in seeds for one in w if (s := self._samples_of(one.selection)) is not None}
         keys = [tuple(one.key for one in w) for w in seeds]
         column = Column(metric, at, shown, about["unit"], about["direction"], about["scores"], len(seen) <= 1)
+        if about["scores"] == "bernoulli" and not all(map(_is_binary, scores)):
+            about = {**about, "scores": "score"}  # the mean over several targets of a sample
+            column = replace(column, kind="score")
         cells = self._estimated(about, scores, keys, [len(w) for w in seeds])
         return _Made(column, cells, scores, [tuple(one.result for one in w) for w in seeds])
 
@@ -354,8 +358,10 @@ class _Maker:
             if tensors := self._tensors(selection):
                 import numpy as np
 
+                # Rows that aim differently do not compare, even on the same samples.
                 index = np.unique(tensors["index"])
-                found = (len(index), index.tobytes())
+                aims = self.store.record(selection)["identity"].get("wish", {}).get("targets", "")
+                found = (len(index), index.tobytes() + str(aims).encode())
             self._samples[selection] = found
         return self._samples[selection]
 
@@ -366,6 +372,8 @@ class _Maker:
             record = self.store.record(key)
             return self.store.tensors(key, record, numpy=True)
         except DamagedNode as error:
+            with contextlib.suppress(OSError):
+                self.store.set_aside(key)  # the next run computes it again
             self.warnings.append(
                 f"{self.store.path}: {error}; it counts as missing until the suite runs again"
             )
@@ -375,3 +383,8 @@ class _Maker:
 def _same(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Coordinates that all rows share."""
     return {c: label for c, label in rows[0].items() if all(row[c] == label for row in rows)}
+
+
+def _is_binary(scores: Scores | None) -> bool:
+    values = [] if scores is None else [v for v in scores.values if v is not None]
+    return all(bool(((v == 0) | (v == 1) | (v != v)).all()) for v in values)

@@ -69,7 +69,7 @@ def ls(store: str, as_json: bool) -> int:
 def gc(dry_run: bool, store: str, as_json: bool) -> int:
     """Remove what no suite of the store needs.
 
-    Kept is every cell that the last run of each suite planned, and all it is made from. Removed are other
+    Kept is everything that the last run of each suite planned, and all it is made from. Removed are other
     records, damaged ones that were set aside (.bad), and what killed writers left.
     """
     opened = open_store(store)
@@ -102,9 +102,9 @@ def gc(dry_run: bool, store: str, as_json: bool) -> int:
 
 
 def needed_keys(store: Store) -> set[str]:
-    """Stored nodes that a cell of some suite is, or is made from, directly or not."""
+    """Stored nodes that the last run of some suite planned, or that they are made from, directly or not."""
     needed: set[str] = set()
-    stack = [key for name in store.suites() for _, *keys in store.suite(name)["cells"] for key in keys]
+    stack = [key for name in store.suites() for key in store.suite(name)["nodes"]]
     while stack:
         key = stack.pop()
         if key not in needed and store.has(key):

@@ -90,9 +90,10 @@ def _tell(report: RunReport, plan: Plan, store: Store, again: str, *, quiet: boo
 
 
 def _boards(plan: Plan, store: Store) -> None:
+    from ..run.manifest import manifest_name
     from .boards import render_tables, tables_of
 
-    tables = tables_of(store, [store.suite(plan.suite.name)])
+    tables = tables_of(store, [store.suite(manifest_name(plan.suite))])
     if tables:
         output.note()
         output.write(render_tables(tables))

@@ -21,9 +21,9 @@ from ..spec import (
     StateSpec,
     param_types,
 )
-from ..suite import canonical, make_ref
+from ..suite import make_ref
 from ..suite.model import Entry, Suite, Wish
-from .keys import ENGINE_REVISION, Role, key_of, seed_of
+from .keys import Role, engine_identity, key_of, method_identity, seed_of
 from .model import Cell, Node, Plan, Stage
 
 
@@ -108,6 +108,9 @@ class _Builder:
     def _predictions(self, at: _Trained) -> None:
         for spec, metric in self._metrics:
             if "prediction" in spec.consumes and self._wanted(at, metric=metric):
+                if reason := self._unfit(metric, at.dataset):
+                    self.left_out[reason] += 1
+                    continue
                 selection = self._selection(at, metric.wish or Wish())
                 predict = self._node(
                     "predict",
@@ -225,7 +228,8 @@ class _Builder:
             labels = {k: v.label if isinstance(v, Entry) else v for k, v in coordinates.items()}
             if not self._wanted(at, metric=metric, **labels):
                 continue
-            if reason := self._unfit(metric, at.dataset):
+            reference = self.suite.entry("defense", metric.reference) if metric.reference else metric
+            if reason := self._unfit(metric, at.dataset) or self._unfit(reference, at.dataset):
                 self.left_out[reason] += 1
             else:
                 wanted.append((spec, metric))
@@ -270,15 +274,16 @@ class _Builder:
         )
 
     def _goal_of(self, attack: Entry) -> str | None:
-        """`success` when nothing in the suite looks at the perturbation itself."""
+        """`success` when nothing in the suite looks at the perturbation itself. An attack with targets stops
+        at another success than the error that robust accuracy asks for, so it never gets this goal."""
         spec = self._spec(attack)
         assert isinstance(spec, AttackSpec)
         if not spec.early_exit:
             return None
         looked_at = any(
-            "perturbation" in s.consumes and (s.reads == "result" or s.reference == "result")
+            "perturbation" in s.consumes and (s.reads == "result" or s.reference is not None)
             for s, _ in self._metrics
-        )
+        ) or (attack.wish is not None and attack.wish.targets != "none")
         explained = any(attack.label in e.on for e in self.suite.of("explainer"))
         return "perturbation" if looked_at or explained else "success"
 
@@ -287,7 +292,7 @@ class _Builder:
     def _selection(self, at: _Trained, wish: Wish) -> str:
         inputs = {"task": at.task}
         where = {"dataset": at.dataset.label}
-        if wish.select in ("correct", "negative"):
+        if wish.needs_model:
             inputs["model"] = at.weights
             where = dict(at.where)
         return self._node("select", None, inputs, where, wish=wish)
@@ -363,26 +368,14 @@ class _Builder:
         return key
 
     def _identity(self, ref: MethodRef) -> Mapping[str, Any]:
-        """A method as it counts in keys: name, revision, validated params, data files, editable source."""
         if id(ref) not in self._identities:
-            spec = self.registry.get(ref.kind, ref.name)
-            identity: dict[str, Any] = {
-                "kind": ref.kind,
-                "name": ref.name,
-                "revision": spec.revision,
-                "params": canonical(ref.params, self.registry),
-            }
-            if isinstance(spec, DatasetSpec) and spec.files:
-                identity["files"] = dict(spec.files)
-            if code := self.registry.code_hash(spec):
-                identity["code"] = code
-            self._identities[id(ref)] = identity
+            self._identities[id(ref)] = method_identity(ref, self.registry)
             self._refs.append(ref)
         return self._identities[id(ref)]
 
     @property
     def _engine(self) -> str:
-        return self.registry.engine_hash or f"revision {ENGINE_REVISION}"
+        return engine_identity(self.registry)
 
     def _spec(self, entry: Entry) -> MethodSpec:
         return self.registry.get(entry.ref.kind, entry.ref.name)

@@ -7,6 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from ..registry import Registry
+from ..spec import DatasetSpec, MethodRef
+from ..suite.canonical import canonical
+
 Role = Literal["train", "select", "prepare", "attack", "explain", "measure"]
 
 #: Raise it when the engine changes what any node computes (selection, batching, random numbers, scoring).
@@ -16,6 +20,27 @@ ENGINE_REVISION = 1
 def key_of(identity: Mapping[str, Any]) -> str:
     """sha256 of the canonical JSON of everything that can change a node's result."""
     return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
+
+
+def method_identity(ref: MethodRef, registry: Registry) -> dict[str, Any]:
+    """A method as it counts in keys: name, revision, validated params, data files, source that may change."""
+    spec = registry.get(ref.kind, ref.name)
+    identity: dict[str, Any] = {
+        "kind": ref.kind,
+        "name": ref.name,
+        "revision": spec.revision,
+        "params": canonical(ref.params, registry),
+    }
+    if isinstance(spec, DatasetSpec) and spec.files:
+        identity["files"] = dict(spec.files)
+    if code := registry.code_hash(spec):
+        identity["code"] = code
+    return identity
+
+
+def engine_identity(registry: Registry) -> str:
+    """The engine as it counts in keys: its revision, and its source where that may change."""
+    return f"{ENGINE_REVISION}{f' {registry.engine_hash}' if registry.engine_hash else ''}"
 
 
 def canonical_json(value: Any) -> str:

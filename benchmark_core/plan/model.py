@@ -83,10 +83,11 @@ class Plan:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def needed(self, has: Any, only: str | None = None) -> dict[str, Node]:
-        """The nodes that have to run: missing measurements (or the nodes whose key starts with `only`), and
-        whatever of their inputs is missing too. `has(key)` says what is stored."""
+        """The nodes that have to run: missing measurements and the selections that boards align them by (or
+        the nodes whose key starts with `only`), and whatever of their inputs is missing too. `has(key)` says
+        what is stored."""
         if only is None:
-            wanted = [cell.key for cell in self.cells]
+            wanted = [key for cell in self.cells for key in (cell.key, cell.selection)]
         else:
             wanted = [key for key in self.nodes if key.startswith(only)]
         todo: set[str] = set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import hashlib
 import os
 import time
 from collections import OrderedDict
@@ -29,10 +30,11 @@ from ..interfaces import (
     Selection,
     Task,
 )
+from ..plan.keys import engine_identity, method_identity
 from ..plan.model import Node
 from ..random import SampleRandom
 from ..registry import Registry, versions
-from ..spec import AttackSpec, ExplainerSpec, MetricSpec
+from ..spec import AttackSpec, ExplainerSpec, FileContent, MethodRef, MetricSpec, has_marker, param_types
 from ..store import Store
 from . import checks
 from .counted import CountedModel
@@ -54,19 +56,46 @@ class Worker:
         self.store = store
         self.registry = registry
         self._recent: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._checked: set[tuple[str, str]] = set()
 
     def execute(self, job: Job, report: Report) -> float:
         """Run a node and store its result; returns the seconds it took in all."""
         started = time.perf_counter()
         torch.set_num_threads(job.threads)
         _reset_peak_memory()
-        with _Run(self, job, report) as run:
+        run = _Run(self, job, report)
+        # Methods draw from the context; what they draw from torch's global generator is at least seeded.
+        with _seeded(_sub_seed(job.node.seed, "global")):
             result = run.compute()
+        self._check_files(job.node)
         seconds = time.perf_counter() - started
         self.store.write(run.record(seconds), result)
         if job.node.stage not in ("measure", "train"):
             self._keep(job.node.key, run.device, _to(result, run.device))
         return seconds
+
+    def create(self, ref: MethodRef) -> Any:
+        """A method, after making sure that its code is what the key says."""
+        method = self.registry.create(ref)
+        if (ref.kind, ref.name) not in self._checked:
+            self.registry.check_code(self.registry.get(ref.kind, ref.name))
+            self._checked.add((ref.kind, ref.name))
+        return method
+
+    def check_identity(self, node: Node) -> None:
+        """RobexError if a node was planned with other code than this process has."""
+        planned = [node.identity[part] for part in ("method", "builds") if part in node.identity]
+        refs = [ref for ref in (node.method, node.builds) if ref is not None]
+        here = [method_identity(ref, self.registry) for ref in refs]
+        if planned != here or node.identity["engine"] != engine_identity(self.registry):
+            raise RobexError(
+                f"{node.title}: code or files changed since the plan; run the same command again"
+            )
+
+    def _check_files(self, node: Node) -> None:
+        """The files that a method's params name must still be those that the key names."""
+        if node.method is not None and _names_files(node.method):
+            self.check_identity(node)
 
     def result(self, key: str, device: torch.device) -> Any:
         """The stored result of a node, on the device."""
@@ -91,15 +120,20 @@ class Worker:
     def build(self, node: Node, task: Task, device: torch.device) -> nn.Module:
         """The untrained network of a training node, with its seeded initial weights."""
         assert node.builds is not None
-        architecture = self.registry.create(node.builds)
-        with _seeded(node.seed):
+        architecture = self.create(node.builds)
+        with _seeded(_sub_seed(node.seed, "weights")):
             context = Context(
                 task=task,
                 device=device,
-                generator=torch.Generator().manual_seed(node.seed),
+                generator=_generator(node.seed, "build"),
                 random=SampleRandom(node.seed, torch.zeros(0, dtype=torch.int64)),
             )
             return architecture.build(task, context).to(device)
+
+    def forget(self, key: str) -> None:
+        """Drop a result from memory: it is not what is stored any more."""
+        for place in [place for place in self._recent if place[0] == key]:
+            del self._recent[place]
 
     def _keep(self, key: str, device: torch.device, value: Any) -> Any:
         self._recent[key, str(device)] = value
@@ -123,16 +157,41 @@ class _Run:
         self.samples = 0
         self.counted: list[CountedModel] = []
 
-    def __enter__(self) -> _Run:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.passes = (
-            sum(m.forward_passes for m in self.counted),
-            sum(m.backward_passes for m in self.counted),
-        )
+    @property
+    def passes(self) -> tuple[int, int]:
+        """Samples through forward and backward passes."""
+        forward = sum(m.forward_passes for m in self.counted)
+        return forward, sum(m.backward_passes for m in self.counted)
 
     def compute(self) -> Any:
+        self.worker.check_identity(self.node)
+        shared = self._shared()
+        before = [tensor._version for _, _, tensor in shared]
+        result = self._stage()
+        for (role, key, tensor), version in zip(shared, before, strict=True):
+            if tensor._version != version:
+                self.worker.forget(key)
+                raise checks.BrokenContract(
+                    f"{self._ref.kind} {self._ref.name} changed its {role} in place; work on a copy"
+                )
+        return result
+
+    def _shared(self) -> list[tuple[str, str, Tensor]]:
+        """(role, key, tensor) of everything that other nodes may read from this process's memory."""
+        inputs = self.node.inputs
+        found = [
+            (role.removeprefix("state:"), key, tensor)
+            for role, key in inputs.items()
+            if role not in ("model", "reference_model")
+            for tensor in _tensors_of(self.worker.result(key, self.device))
+        ]
+        for role in ("model", "reference_model"):
+            if role in inputs:
+                network = self.worker.model(inputs[role], self.job, self.device)
+                found += [(role, inputs[role], t) for t in (*network.parameters(), *network.buffers())]
+        return found
+
+    def _stage(self) -> Any:
         return {
             "load": self._load,
             "train": self._train,
@@ -162,7 +221,7 @@ class _Run:
         network = self.worker.build(self.node, task, self.device)
         # Trained from the passes' point of view: hooks count, nothing is frozen.
         passes = _count_training(network)
-        with self._timed(), _seeded(self.node.seed + 1):
+        with self._timed():
             network = self._create().train(network, task, self._context(torch.zeros(0, dtype=torch.int64)))
         for name, weight in network.state_dict().items():
             if weight.is_floating_point() and not torch.isfinite(weight).all():
@@ -249,7 +308,7 @@ class _Run:
         producer = self.job.producer
         assert producer is not None
         assert producer.method is not None
-        method = self.worker.registry.create(producer.method)
+        method = self.worker.create(producer.method)
 
         def rerun(x: Tensor, rows: Tensor) -> Any:
             aim = target[rows] if target is not None and producer.aims else None
@@ -286,7 +345,8 @@ class _Run:
             )
             call = method.perturb if isinstance(spec, AttackSpec) else method.explain
             try:
-                parts.append(call(model, x[start:stop], y[start:stop], context))
+                # A copy: a method that works in place must not change what its result is checked against.
+                parts.append(call(model, x[start:stop].clone(), y[start:stop].clone(), context))
             except torch.cuda.OutOfMemoryError:
                 if whole or self.batch_size == 1:
                     raise RobexError(f"GPU out of memory at batch {self.batch_size}") from None
@@ -313,7 +373,7 @@ class _Run:
         return self.node.method
 
     def _create(self) -> Any:
-        return self.worker.registry.create(self._ref)
+        return self.worker.create(self._ref)
 
     def _result(self, role: str) -> Any:
         return self.worker.result(self.node.inputs[role], self.device)
@@ -355,12 +415,12 @@ class _Run:
         return {
             "task": self._task,
             "device": self.device,
-            "generator": torch.Generator().manual_seed(node.seed),
+            "generator": _generator(node.seed, "context"),
             "random": SampleRandom(node.seed, ids),
             "batch_size": self.batch_size,
             "states": states,
             "notes": self.notes,
-            "make": self.worker.registry.create,
+            "make": self.worker.create,
         }
 
     def _context(self, ids: Tensor) -> Context:
@@ -444,6 +504,36 @@ def _seeded(seed: int) -> Iterator[None]:
         yield
 
 
+def _sub_seed(seed: int, purpose: str) -> int:
+    """A seed of its own for every purpose inside a node, so that no two draws are the same numbers."""
+    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")  # torch's CPU generator uses 32 bits
+
+
+def _generator(seed: int, purpose: str) -> torch.Generator:
+    return torch.Generator().manual_seed(_sub_seed(seed, purpose))
+
+
+def _tensors_of(value: Any) -> Iterator[Tensor]:
+    """All tensors of a result."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _tensors_of(inner)
+    elif dataclasses.is_dataclass(value):
+        for f in dataclasses.fields(value):
+            yield from _tensors_of(getattr(value, f.name))
+
+
+def _names_files(ref: MethodRef) -> bool:
+    """Whether a method or one inside it has a file among its params."""
+    values = [(t, getattr(ref.params, name)) for name, t in param_types(type(ref.params)).items()]
+    return any(
+        has_marker(t, FileContent) or (isinstance(v, MethodRef) and _names_files(v)) for t, v in values
+    )
+
+
 def _device(wanted: str) -> torch.device:
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
@@ -480,13 +570,14 @@ def _join(parts: list[Any]) -> Any:
             values[f.name] = {k: torch.cat([p[k] for p in pieces]) for k in pieces[0]}
         elif isinstance(pieces[0], Tensor):
             values[f.name] = torch.cat(pieces)
-        else:
-            values[f.name] = pieces[0]
+        elif any(piece is not None for piece in pieces):
+            raise checks.BrokenContract(f"{f.name} is there in some batches and missing in others")
     return type(parts[0])(**values)
 
 
 def _reduce_targets(scores: Scores, index: Tensor, over: str, direction: str | None) -> Scores:
-    """Scores of several targets of one sample as one: their mean, or the best or worst by direction."""
+    """Scores of several targets of one sample as one: their mean, or the best or worst by direction. A sample
+    is valid when all its targets are, for the best when any is."""
     samples, group = torch.unique_consecutive(index, return_inverse=True)
     values = scores.values.double()
     valid = torch.ones_like(values, dtype=torch.bool) if scores.valid is None else scores.valid
@@ -501,9 +592,9 @@ def _reduce_targets(scores: Scores, index: Tensor, over: str, direction: str | N
         reduced = torch.full_like(count, fill).scatter_reduce(
             0, group, torch.where(valid, values, fill), "amax" if largest else "amin"
         )
-    some = count > 0
-    reduced = torch.where(some, reduced, 0.0)
-    return Scores(reduced, None if scores.valid is None else some)
+    targets = torch.zeros_like(count).index_add_(0, group, torch.ones_like(values))
+    kept = count > 0 if over == "best" else count == targets
+    return Scores(torch.where(kept, reduced, 0.0), None if scores.valid is None else kept)
 
 
 def _reset_peak_memory() -> None:

@@ -11,6 +11,13 @@ from typing import Any
 from ..plan.model import Plan
 from ..registry import Registry
 from ..spec import KINDS, AttackSpec, ExplainerSpec, MethodRef, MetricSpec
+from ..suite.model import Suite
+
+
+def manifest_name(suite: Suite) -> str:
+    """Under what name the store keeps a run's manifest: the suite's, and that of a quick look (`--samples`,
+    `--seeds`, `--set`) beside it, so that it never takes the place of the whole."""
+    return f"{suite.name}~{suite.digest[:8]}" if suite.overrides else suite.name
 
 
 def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
@@ -53,6 +60,7 @@ def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
         "controls": controls,
         "boards": [dataclasses.asdict(board) for board in suite.boards],
         "left_out": dict(plan.left_out),
+        "nodes": list(plan.nodes),
         "cells": [[dict(c.coordinates), c.key, c.selection, c.result] for c in plan.cells],
     }
 

@@ -14,20 +14,21 @@ from ..suite.model import Wish
 def select_samples(wish: Wish, task: Task, model: nn.Module | None, seed: int, batch_size: int) -> Selection:
     """The first `wish.samples` eligible rows of a seeded shuffle, in the order of the test set.
 
-    A larger `samples` therefore keeps the rows of a smaller one. Raises RobexError when nobody is eligible or
-    the targets make no sense for this task.
+    A larger `samples` therefore keeps the rows of a smaller one. Targets are classes other than the one the
+    model predicts now: aiming at that would be no task. Samples selected as `negative` aim at the favourable
+    class. Raises RobexError when nobody is eligible or the targets make no sense for this task.
     """
     n = len(task.x_test)
     order = torch.argsort(SampleRandom(seed, torch.arange(n)).uniform().cpu(), stable=True)
-    y = task.y_test.cpu()
-    if wish.select in ("correct", "negative"):
+    y = predicted = task.y_test.cpu()
+    if wish.needs_model:
         assert model is not None
         predicted = _predictions(model, task.x_test, batch_size)
         if wish.select == "correct":
             order = order[(predicted == y)[order]]
-        elif task.favourable is None:
+        elif wish.select == "negative" and task.favourable is None:
             raise RobexError("select: negative needs a dataset with a favourable class; this one names none")
-        else:
+        elif wish.select == "negative":
             order = order[(predicted != task.favourable)[order]]
     if wish.select == "class-balanced":
         order = _balanced(order, y, wish.samples)
@@ -37,8 +38,10 @@ def select_samples(wish: Wish, task: Task, model: nn.Module | None, seed: int, b
         raise RobexError(f"select: {wish.select} leaves no sample of {n}")
     index = order.sort().values
     target = None
-    if wish.targets != "none":
-        index, target = _aim(wish.targets, index, y[index], task.n_classes, seed)
+    if wish.targets != "none" and wish.select == "negative":
+        target = torch.full_like(index, task.favourable or 0)
+    elif wish.targets != "none":
+        index, target = _aim(wish.targets, index, predicted[index], task.n_classes, seed)
     index = index.to(task.x_test.device)
     return Selection(index, task.y_test[index], None if target is None else target.to(index.device))
 
@@ -59,12 +62,12 @@ def _balanced(order: Tensor, y: Tensor, samples: int | None) -> Tensor:
     return torch.cat([order[y[order] == c][:per_class] for c in classes])
 
 
-def _aim(targets: str, index: Tensor, y: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor]:
+def _aim(targets: str, index: Tensor, predicted: Tensor, k: int, seed: int) -> tuple[Tensor, Tensor]:
     if targets == "opposite" and k != 2:
         raise RobexError(f"targets: opposite needs two classes, this task has {k}; use random, next or all")
     if targets in ("next", "opposite"):
-        return index, (y + 1) % k
+        return index, (predicted + 1) % k
     if targets == "random":
-        return index, (y + 1 + SampleRandom(seed + 1, index).integers(k - 1)) % k
-    others = (y[:, None] + torch.arange(1, k)) % k
+        return index, (predicted + 1 + SampleRandom(seed + 1, index).integers(k - 1)) % k
+    others = (predicted[:, None] + torch.arange(1, k)) % k
     return index.repeat_interleave(k - 1), others.flatten()

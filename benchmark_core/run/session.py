@@ -14,7 +14,7 @@ from ..store.index import Index
 from .estimate import Estimator
 from .events import Event
 from .executors.base import Executor
-from .manifest import manifest_of
+from .manifest import manifest_name, manifest_of
 from .scheduler import RunReport, Scheduler
 
 ExecutorName = Literal["auto", "inline", "local"]
@@ -44,7 +44,7 @@ def run_plan(
     estimator = Estimator(index.times())
     index.close()
     try:
-        store.write_suite(plan.suite.name, manifest_of(plan, registry))
+        store.write_suite(manifest_name(plan.suite), manifest_of(plan, registry))
     except OSError as error:
         raise RobexError(f"{store.path}: cannot write: {error.strerror}") from error
     scheduler = Scheduler(

@@ -159,7 +159,11 @@ class Store:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
-                shutil.rmtree(draft)  # somebody stored the same key meanwhile
+                if self.is_sound(key):  # somebody stored the same key meanwhile
+                    shutil.rmtree(draft)
+                else:
+                    self.set_aside(key)
+                    draft.rename(target)
         except OSError as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise RobexError(f"{self.path}: cannot store a result: {_reason(error)}") from error
@@ -175,10 +179,22 @@ class Store:
             shutil.rmtree(bad, ignore_errors=True)
             folder.rename(bad)
 
+    def is_sound(self, key: str) -> bool:
+        """Whether a node is there and matches its checksums."""
+        try:
+            self.tensors(key, numpy=True)
+        except DamagedNode:
+            return False
+        return True
+
     def remove(self, key: str) -> int:
-        """Delete a node; returns the bytes freed."""
+        """Delete a node; returns the bytes freed. It is gone at once, whatever interrupts the deleting."""
         size = self.size(key)
-        shutil.rmtree(self.folder(key), ignore_errors=True)
+        doomed = self.path / "tmp" / f"{key[:16]}-{secrets.token_hex(4)}"
+        doomed.parent.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            self.folder(key).rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
         return size
 
     def size(self, key: str) -> int:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ..errors import RobexError
 from ..registry import Registry
@@ -60,7 +60,8 @@ def _value(value: Any, annotation: Any, registry: Registry) -> Any:
         case set() | frozenset():
             return sorted((_value(v, item_type(annotation), registry) for v in value), key=repr)
         case Mapping():
-            return {"map": sorted(([k, _value(v, Any, registry)] for k, v in value.items()), key=repr)}
+            inner = get_args(annotation)[1] if len(get_args(annotation)) == 2 else Any
+            return {"map": sorted(([k, _value(v, inner, registry)] for k, v in value.items()), key=repr)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return canonical(value, registry)
     raise RobexError(

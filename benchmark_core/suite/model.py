@@ -20,15 +20,20 @@ class Wish:
     """Which test samples a method works on. samples: how many at most (None: all of them).
 
     select: `all`, those the model classifies `correct`ly, those it gives an unfavourable class (`negative`),
-    or equally many of each class. targets: none, a random other class, the next class, the other one
-    (`opposite`, two classes only), or every other class in turn. over: how the scores of several targets
-    of one sample become one.
+    or equally many of each class. targets: none, or classes other than the one the model predicts: a random
+    one, the next one, the other one (`opposite`, two classes only), or each in turn (`all`); `negative`
+    samples aim at the favourable class. over: how the scores of several targets of a sample become one.
     """
 
     select: Select = "all"
     samples: int | None = None
     targets: Targets = "none"
     over: Over = "mean"
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether the selection depends on what a model predicts."""
+        return self.select in ("correct", "negative") or self.targets != "none"
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def register_methods():
         "toy-cost", here("ToyCost"), consumes=("perturbation", "attribution"), direction="lower",
         scores="set", reads="cost",
     )  # fmt: skip
-    yield MethodSpec.state("toy-centres", here("ToyCentres"))
+    yield MethodSpec.state("toy-centres", here("ToyCentres"), deterministic=True)
 
 
 def _centre_needs(params: object) -> Mapping[str, Use]:

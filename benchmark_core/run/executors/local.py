@@ -113,7 +113,7 @@ class LocalExecutor:
 
     def _abort(self, slot: _Slot, status: Any, message: str) -> Outcome:
         assert slot.job is not None
-        key = slot.job.node.key
+        key, slot.job = slot.job.node.key, None
         self._kill(slot)
         self._slots[self._slots.index(slot)] = self._start()
         return Outcome(key, status, message=message)

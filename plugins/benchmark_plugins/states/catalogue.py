@@ -26,6 +26,7 @@ SPECS: tuple[MethodSpec, ...] = (
         "benchmark_plugins.states.neighbour_index:NeighbourIndex",
         params=NeighbourIndexParams,
         made_from="task",
+        deterministic=True,
         cite="Breunig, Kriegel, Ng, Sander 2000, LOF: identifying density-based local outliers, "
         "doi:10.1145/335191.335388",
     ),

@@ -54,7 +54,7 @@ class Made:
 
     def _write(self, key: str, result: Any) -> None:
         if not self.store.has(key):
-            self.store.write({"key": key, "inputs": {}}, result)
+            self.store.write({"key": key, "inputs": {}, "identity": {}, "notes": {}}, result)
 
     def board(
         self, name: str, rows: tuple[str, ...], metrics: tuple[str, ...] = (), rank_by: str | None = None

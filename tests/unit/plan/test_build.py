@@ -177,12 +177,12 @@ def test_explanations_of_attacked_inputs(planned):
 
 def test_only_what_is_missing_and_needed_runs(planned):
     plan = planned(ATTACKED)
-    measures, attacks = keys(plan, "measure"), keys(plan, "attack")
+    measures, attacks = keys(plan, "measure") | keys(plan, "select"), keys(plan, "attack")
     assert plan.needed(lambda key: True) == {}
     assert plan.needed(lambda key: False) == plan.nodes
-    # All measurements are there: what they were made from may be gone.
+    # All measurements and selections are there: what they were made from may be gone.
     assert plan.needed(lambda key: key in measures) == {}
-    missing = next(iter(measures))
+    missing = next(iter(keys(plan, "measure")))
     todo = plan.needed(lambda key: key in measures - {missing} or key in attacks)
     assert missing in todo
     assert not attacks & todo.keys()

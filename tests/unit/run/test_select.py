@@ -60,29 +60,51 @@ def test_correct_and_negative(task):
     assert s.index.tolist() == torch.nonzero(predicted != 1).flatten().tolist()
 
 
-def test_targets(task):
-    nxt = select(task, targets="next")
-    assert torch.equal(nxt.target, (nxt.y + 1) % 3)
-    rnd = select(task, targets="random")
-    assert (rnd.target != rnd.y).all()
+def test_targets_are_classes_that_the_model_does_not_say(task):
+    model = Rule(task.x_test)
+    predicted = model(task.x_test).argmax(1)
+    nxt = select(task, model, targets="next")
+    assert torch.equal(nxt.target, (predicted + 1) % 3)
+    rnd = select(task, model, targets="random")
+    assert (rnd.target != predicted).all()
     assert len(rnd.target.unique()) == 3
     # the target of a sample does not depend on who else is selected
-    few = select(task, targets="random", samples=6)
+    few = select(task, model, targets="random", samples=6)
     lookup = dict(zip(rnd.index.tolist(), rnd.target.tolist(), strict=True))
     assert [lookup[i] for i in few.index.tolist()] == few.target.tolist()
     with pytest.raises(RobexError, match="two classes"):
-        select(task, targets="opposite")
+        select(task, model, targets="opposite")
+
+
+def test_negative_samples_aim_at_the_favourable_class(task):
+    import dataclasses
+
+    s = select(
+        dataclasses.replace(task, favourable=1), Rule(task.x_test), select="negative", targets="random"
+    )
+    assert set(s.target.tolist()) == {1}
+
+
+def test_opposite_of_the_prediction():
     two = blobs(classes=2)
-    flip = select(two, targets="opposite")
-    assert torch.equal(flip.target, 1 - flip.y)
+
+    class Two(Rule):
+        def forward(self, x):
+            return super().forward(x)[:, :2]
+
+    model = Two(two.x_test)
+    flip = select(two, model, targets="opposite")
+    assert torch.equal(flip.target, 1 - model(two.x_test).argmax(1))
 
 
 def test_all_targets_repeat_samples(task):
-    s = select(task, targets="all", samples=4)
+    model = Rule(task.x_test)
+    s = select(task, model, targets="all", samples=4)
     assert len(s.index) == 8
     assert s.index.reshape(4, 2)[:, 0].tolist() == s.index.reshape(4, 2)[:, 1].tolist()
-    for y, a, b in zip(s.y[::2].tolist(), s.target[::2].tolist(), s.target[1::2].tolist(), strict=True):
-        assert sorted([y, a, b]) == [0, 1, 2]
+    predicted = model(task.x_test[s.index]).argmax(1).tolist()
+    for p, a, b in zip(predicted[::2], s.target[::2].tolist(), s.target[1::2].tolist(), strict=True):
+        assert sorted([p, a, b]) == [0, 1, 2]
 
 
 def test_nobody_left(task):
