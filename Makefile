@@ -12,6 +12,7 @@ help: ## this list
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "robex needs Python >= 3.11")'
+	@echo "installing robex and torch into $(VENV): about a minute"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e .
 	@touch $@

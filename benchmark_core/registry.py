@@ -271,7 +271,10 @@ class Registry:
 
     def _problem(self, name: str, source: str, error: BaseException) -> None:
         trace = "".join(traceback.format_exception(error))
-        self.problems.append(PluginProblem(name, source, one_line(error), trace))
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
+        own = [f for f in frames if f.filename.endswith(".py") and "importlib" not in f.filename]
+        line = f" (line {own[-1].lineno} of {Path(own[-1].filename).name})" if own else ""
+        self.problems.append(PluginProblem(name, source, f"{one_line(error)}{line}", trace))
 
     def _module(self, spec: MethodSpec, name: str) -> Any:
         """The module of a target. A local plugin file may keep its implementation in a module beside it; two

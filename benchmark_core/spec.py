@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from annotated_types import Ge, Gt, Le
 
@@ -154,6 +154,18 @@ def param_items(params: Any) -> Iterator[tuple[str, Any]]:
             yield f.name, value
 
 
+@cache
+def _choices(spec: type) -> dict[str, tuple[Any, ...]]:
+    """Field -> allowed values, for fields of a spec that are literals, optional ones or tuples of them."""
+    found = {}
+    for name, hint in get_type_hints(spec).items():
+        parts = [p for part in (get_args(hint) or (hint,)) for p in (get_args(part) or (part,))]
+        values = [p for p in parts if isinstance(p, str)]
+        if values and all(isinstance(p, str) or p in (None, type(None), ...) for p in parts):
+            found[name] = (*values, *([None] if type(None) in parts else []))
+    return found
+
+
 # --- specs ---------------------------------------------------------------------------------------------
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -202,6 +214,15 @@ class MethodSpec:
             raise ValueError(f"{where}: {taken[0]!r} is a key of every suite entry; name the param otherwise")
         if self.revision < 1:
             raise ValueError(f"{where}: revision starts at 1, got {self.revision}")
+        for name, allowed in _choices(type(self)).items():
+            value = getattr(self, name)
+            several = name in ("accepts", "consumes")
+            if several and (not isinstance(value, tuple) or not value):
+                raise ValueError(f"{where}: {name} must be a tuple such as ({allowed[0]!r},), got {value!r}")
+            for one in value if several else (value,):
+                if one not in allowed:
+                    choices = ", ".join(map(str, allowed))
+                    raise ValueError(f"{where}: {name} must be one of {choices}, got {one!r}")
 
     @property
     def summary(self) -> str:

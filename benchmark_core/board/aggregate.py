@@ -126,6 +126,9 @@ class _Maker:
         self._order["metric"] = {m: i for i, m in enumerate(self._metrics)}
 
     def table(self) -> Table:
+        if changed := self.manifest.get("overrides"):
+            shown = ", ".join(f"{name} {value}" for name, value in changed.items())
+            self.warnings.append(f"A quick look, not the whole suite: {shown}.")
         blocks: dict[tuple[tuple[str, str], ...], dict[_Place, list[_Wanted]]] = {}
         for place, wanted in self._cells().items():
             blocks.setdefault(place.block, {})[place] = wanted

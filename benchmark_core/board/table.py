@@ -364,6 +364,7 @@ def _csv(tables: Sequence[Table], top: int | None) -> str:
                         "unit": column.unit,
                         "direction": column.direction,
                         **_numbers(column, cell, i),
+                        "keys": " ".join(cell.keys),
                         "comparable": column.comparable,
                         "flags": "; ".join(dict.fromkeys(flag.word for flag in row.flags)),
                     }
@@ -470,4 +471,5 @@ def _numbers(column: Column, cell: Cell, row: int) -> dict[str, Any]:
         "ties": standing.ties if standing else None,
         "done": cell.done,
         "of": cell.of,
+        "keys": list(cell.keys),
     }

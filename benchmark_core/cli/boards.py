@@ -31,4 +31,5 @@ def render_tables(
     from ..board import render
 
     unicode = output.is_unicode(sys.stdout)
+    wide = wide or not output.is_terminal()
     return render(tables, form, width=output.width(), wide=wide, top=top, unicode=unicode)

@@ -24,6 +24,8 @@ VERBS = {
     "run": ("run", "Run what the store lacks of a suite, then show its boards."),
     "status": ("status", "How far the suites of a store are."),
     "table": ("table", "The boards of a store."),
+    "report": ("report", "The boards of a store as one HTML page."),
+    "compare": ("compare", "What differs between two stores, suites or rows."),
     "show": ("show", "What a method does, or how a result was made."),
     "schema": ("schema", "The JSON Schema of suites, for editors."),
     "doctor": ("doctor", "Check the installation, the plugins and the store."),

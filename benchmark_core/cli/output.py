@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -44,6 +45,11 @@ def is_unicode(stream: TextIO) -> bool:
 def width() -> int:
     """Columns of text: those of the terminal, at most 100; 100 where there is none."""
     return min(MAX_WIDTH, shutil.get_terminal_size((MAX_WIDTH, 24)).columns)
+
+
+def is_terminal() -> bool:
+    """Whether results go to a person; a file or a pipe gets whole tables."""
+    return sys.stdout.isatty() or "COLUMNS" in os.environ
 
 
 def short(text: str, room: int) -> str:

@@ -304,6 +304,14 @@ def _record(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
     yield _line("inputs", "")
     yield from _inputs(store, record["inputs"], "  ", set())
     yield _line("seed", str(record["seed"]))
+    identity = record["identity"]
+    if goal := identity.get("goal"):
+        asked = {"success": "only whether it succeeds: samples leave at their first success"}
+        yield _line("asked", asked.get(goal, "for the perturbation itself"))
+    if wish := identity.get("wish"):
+        yield _line("wish", ", ".join(f"{name} {value}" for name, value in wish.items()))
+    if over := identity.get("over"):
+        yield _line("targets", f"the {over} over all targets of a sample")
     yield _line(
         "cost",
         f"{duration(cost['seconds'])} ({duration(cost['total_seconds'])} with reading and storing), "

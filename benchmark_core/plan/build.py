@@ -69,7 +69,32 @@ class _Builder:
                 self._attacks(trained, attack)
             for explainer in self.suite.of("explainer"):
                 self._explanations(trained, explainer)
+        self._check_boards()
+        self._note_idle_metrics()
         return Plan(self.suite, self.nodes, tuple(self.cells), self.left_out)
+
+    def _check_boards(self) -> None:
+        """A board that can show nothing is a mistake to tell before anything runs."""
+        shapes = {(frozenset(cell.coordinates), cell.coordinates["metric"]) for cell in self.cells}
+        for board in self.suite.boards if shapes else ():
+            fits = any(
+                coordinates >= set(board.rows) and (not board.metrics or metric in board.metrics)
+                for coordinates, metric in shapes
+            )
+            if not fits:
+                wanted = f"{', '.join(board.metrics)}" if board.metrics else "any metric"
+                rows = " and ".join(board.rows)
+                raise RobexError(
+                    f"{self.suite.file}: board {board.name} stays empty: no cell has {rows} and {wanted}; "
+                    "accuracy has no attack, for example, and robust-accuracy no explainer"
+                )
+
+    def _note_idle_metrics(self) -> None:
+        measured = {cell.coordinates["metric"] for cell in self.cells}
+        for spec, metric in self._metrics:
+            if metric.label not in measured:
+                made = " or ".join(spec.consumes)
+                self.left_out[f"{metric.label} measures nothing here: no cell has a {made} it can score"] += 0
 
     # -- the crossing --
 

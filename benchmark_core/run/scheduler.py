@@ -61,10 +61,11 @@ class Scheduler:
         executor: Callable[[], Executor],
         emit: Emit,
         *,
+        jobs: int = 1,
         estimator: Estimator | None = None,
         only: str | None = None,
     ) -> None:
-        """executor: makes one; it is called only when there is something to run."""
+        """executor: makes one; it is called only when there is something to run. jobs: its slots."""
         self.plan, self.store, self.emit = plan, store, emit
         self.estimator = estimator or Estimator()
         self.limits = plan.suite.limits
@@ -79,24 +80,26 @@ class Scheduler:
         self._left = count_places(self._todo.values())
         for key, node in self._todo.items():
             self._enlist(key, node)
-        self.executor = executor() if self._todo else None
-        self._slots = self.executor.slots if self.executor else 1
+        self._make_executor, self._slots = executor, jobs
         self.report = RunReport(plan, len(self._todo), len(plan.nodes) - len(self._todo))
 
     def run(self) -> RunReport:
         started = time.monotonic()
-        self.emit(self._started_event())
+        executor: Executor | None = None
         try:
-            while self.executor and (self._ready or self._running):
-                while self._ready and len(self._running) < self._slots:
-                    self._start(self.executor, heapq.heappop(self._ready)[1])
-                for news in self.executor.wait(1.0):
+            self.emit(self._started_event())
+            if self._todo:
+                executor = self._make_executor()
+            while executor and (self._ready or self._running):
+                while self._ready and len(self._running) < executor.slots:
+                    self._start(executor, heapq.heappop(self._ready)[1])
+                for news in executor.wait(1.0):
                     self._hear(news)
         except KeyboardInterrupt:
             self.report.interrupted = True
         finally:
-            if self.executor:
-                self.executor.close()
+            if executor:
+                executor.close()
         report = self.report
         report.seconds = time.monotonic() - started
         report.done += self._done

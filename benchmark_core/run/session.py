@@ -52,6 +52,7 @@ def run_plan(
         store,
         lambda: _executor(plan, registry, store, jobs, executor),
         _observed(registry, emit),
+        jobs=1 if executor == "inline" else jobs,
         estimator=estimator,
         only=only,
     )

@@ -336,11 +336,12 @@ class _Reader:
         return Wish(select=wish.select, samples=few, targets=wish.targets, over=wish.over)
 
     def _targets(self, spec: AttackSpec | ExplainerSpec, item: Labelled) -> str:
-        """The entry's targets, else the suite's where the method can use them."""
+        """The entry's targets; the suite's are those of counterfactuals. An attack aims only when its own entry
+        says so: it would turn from a worst case into another question."""
         given = item.made.keys.get("targets")
         if isinstance(spec, AttackSpec):
             if spec.targeted:
-                return given or self.wish.targets
+                return given or "none"
             if given not in (None, "none"):
                 self.problems.add(
                     item.node.value["targets"].mark, f"{spec.name} cannot aim at a class; remove targets"
@@ -354,13 +355,14 @@ class _Reader:
                     "use random, next, opposite or all",
                 )
             return given or (self.wish.targets if self.wish.targets != "none" else "random")
-        return given or self.wish.targets
+        return given or "none"
 
     def _check_over(self, made: list[tuple[Node, list[Made]]]) -> None:
         for node, methods in made:
             if not methods or "over" not in methods[0].keys:
                 continue
-            aims = {m.keys.get("targets", self.wish.targets) for m in methods}
+            own = methods[0].ref.kind == "attack"
+            aims = {m.keys.get("targets", "none" if own else self.wish.targets) for m in methods}
             if "all" not in aims:
                 self.problems.add(
                     node.keys["over"],

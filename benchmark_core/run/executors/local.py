@@ -8,8 +8,9 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -52,7 +53,13 @@ class LocalExecutor:
         self._memory = memory
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["benchmark_core.run.worker"])
-        self._slots = [self._start() for _ in range(jobs)]
+        self._slots: list[_Slot] = []
+        try:
+            for _ in range(jobs):
+                self._slots.append(self._start())
+        except BaseException:
+            self.close()
+            raise
 
     def submit(self, job: Job) -> None:
         slot = next(s for s in self._slots if s.job is None)
@@ -123,7 +130,8 @@ class LocalExecutor:
 
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=main, args=(theirs, *self._arguments), daemon=True)
-        process.start()
+        with _interrupts_blocked():
+            process.start()
         theirs.close()
         return _Slot(process, ours)
 
@@ -136,6 +144,20 @@ class LocalExecutor:
         slot.process.join(5)
         if slot.process.is_alive():
             raise RobexError(f"worker {slot.process.pid} cannot be killed; it may wait on a dead file system")
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """The forkserver and its workers never see Ctrl-C, not even while they import torch: a terminal sends it
+    to all processes, and stopping them is the scheduler's work."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _resident(pid: int) -> int:

@@ -217,10 +217,11 @@ def test_wishes_take_the_suites_defaults_where_they_fit(check: Check) -> None:
     suite = check(
         "samples: 50\nselect: correct\ntargets: all\nover: worst\n"
         "attacks: [{use: pgd, eps: 1}, fgsm, {use: noise, samples: all, select: all}]\n"
-        "explainers: [ecco, {use: saliency, targets: none, samples: 7}]\n"
+        "explainers: [ecco, {use: saliency, samples: 7}]\n"
     )
+    # A suite's targets are those of its counterfactuals; an attack aims only when its own entry says so.
     assert suite.entry("attack", "pgd").wish == Wish(
-        select="correct", samples=50, targets="all", over="worst"
+        select="correct", samples=50, targets="none", over="worst"
     )
     assert suite.entry("attack", "fgsm").wish == Wish(
         select="correct", samples=50, targets="none", over="worst"

@@ -1,0 +1,121 @@
+"""`robex compare`: what differs between two stores, two suites or two rows."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import RobexError, did_you_mean
+from . import output
+from .options import json_option, open_store, trace_option
+
+if TYPE_CHECKING:
+    from ..board.compare import Comparison, Side
+    from ..store import Store
+
+
+@click.command("compare")
+@click.argument("left", metavar="LEFT")
+@click.argument("right", metavar="[RIGHT]", required=False)
+@click.option("--suite", "names", metavar="NAME", multiple=True, help="Only this suite; may be repeated.")
+@click.option(
+    "--rows", nargs=2, metavar="ROW ROW", help="Compare two rows of LEFT: defenses, or names of rows."
+)
+@click.option("--all", "everything", is_flag=True, help="Also list the cells that cannot be separated.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Exit 1 when a cell differs, cannot be compared, or is only left.",
+)
+@json_option
+@trace_option
+def command(
+    left: str,
+    right: str | None,
+    names: tuple[str, ...],
+    rows: tuple[str, str] | None,
+    everything: bool,
+    check: bool,
+    as_json: bool,
+) -> int:
+    """What differs between two stores, suites or rows, cell by cell.
+
+    LEFT and RIGHT are stores, or STORE:SUITE for one suite of a store. Cells with equal coordinates are
+    compared on the same seeds and samples; the p values are adjusted for all comparisons (Holm).
+    """
+    from ..board.compare import comparison_json, render_comparison
+
+    found = _two_rows(left, right, names, rows) if rows else _two_sides(left, right, names)
+    if as_json:
+        output.say_json(comparison_json(found))
+    else:
+        output.write(
+            render_comparison(
+                found, everything=everything, width=output.width(), unicode=output.is_unicode(sys.stdout)
+            )
+        )
+    return 1 if check and not found.passes else 0
+
+
+def _two_rows(left: str, right: str | None, names: tuple[str, ...], rows: tuple[str, str]) -> Comparison:
+    from ..board.compare import compare_two_rows
+
+    if right is not None:
+        raise RobexError(f"--rows compares two rows of one store; leave out {right}")
+    sides = _sides(left, names)
+    if len(sides) > 1:
+        known = ", ".join(side.manifest["suite"] for side in sides)
+        raise RobexError(f"{left}: --rows needs one suite; choose with --suite: {known}")
+    return compare_two_rows(sides[0], *rows)
+
+
+def _two_sides(left: str, right: str | None, names: tuple[str, ...]) -> Comparison:
+    from ..board.compare import compare_suites
+
+    if right is None:
+        raise RobexError("compare needs two stores or suites, or --rows with two rows of one")
+    sides = _sides(left, names), _sides(right, names)
+    if len(sides[0]) == len(sides[1]) == 1:
+        return compare_suites([(sides[0][0], sides[1][0])], left, right)
+    by_name = {side.manifest["suite"]: side for side in sides[1]}
+    pairs = [(side, by_name[name]) for side in sides[0] if (name := side.manifest["suite"]) in by_name]
+    if len(pairs) < max(map(len, sides)):
+        common = {a.manifest["suite"] for a, _ in pairs}
+        for where, found in ((left, sides[0]), (right, sides[1])):
+            alone = [name for side in found if (name := side.manifest["suite"]) not in common]
+            if alone:
+                output.note(f"only in {where}: suite {', '.join(alone)}")
+    if not pairs:
+        raise RobexError(
+            f"{left} and {right} have no suite of the same name; write STORE:SUITE to pick one of each"
+        )
+    return compare_suites(pairs, left, right)
+
+
+def _sides(place: str, names: tuple[str, ...]) -> list[Side]:
+    """The suites that an argument stands for."""
+    from ..board.compare import Side
+
+    folder, suite = place, None
+    if not Path(place).is_dir():
+        head, colon, tail = place.rpartition(":")
+        if not colon or not Path(head).is_dir():
+            raise RobexError(f"{place}: no such store; name a folder with records, or STORE:SUITE")
+        folder, suite = head, tail
+    store = open_store(folder)
+    wanted = [suite] if suite is not None else _wanted(store, names)
+    return [Side(place, store, store.suite(name)) for name in wanted]
+
+
+def _wanted(store: Store, names: tuple[str, ...]) -> list[str]:
+    known = store.suites()
+    if not known:
+        raise RobexError(f"{store.path}: no suite has run here")
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; it holds: {', '.join(known)}"
+            raise RobexError(f'{store.path}: no suite called "{name}" has run here{hint}')
+    return list(names) or known

@@ -1,0 +1,61 @@
+"""`robex report`: one self-contained HTML page from a store; `run` leaves one too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import output
+from .options import call_of, open_store, plugin_option, store_option, trace_option
+from .table import store_and_suites
+
+if TYPE_CHECKING:
+    from ..board import Table
+    from ..store import Store
+
+
+@click.command("report")
+@click.argument("place", metavar="[STORE|SUITE.yaml]", required=False)
+@click.option("--suite", "names", metavar="NAME", multiple=True, help="Only this suite; may be repeated.")
+@click.option(
+    "--output", "-o", "file", metavar="FILE", help="Where to write it (default: STORE/report.html)."
+)
+@store_option
+@plugin_option
+@trace_option
+def command(
+    place: str | None, names: tuple[str, ...], file: str | None, store: str, plugins: tuple[str, ...]
+) -> int:
+    """One HTML page with the boards, pictures and provenance of a store: one file, works offline.
+
+    The page depends on the records alone: the same store gives the same bytes.
+    """
+    path, wanted = store_and_suites(place, store, plugins)
+    opened = open_store(path)
+    manifests = [opened.suite(name) for name in list(names) or wanted or opened.suites()]
+    output.say(_line(_write(opened, manifests, file)))
+    return 0
+
+
+def leave_report(store: Store, manifest: Mapping[str, Any], tables: Sequence[Table] | None = None) -> None:
+    """Write `<store>/report.html` after a run and say so. tables: the suite's, when they are made."""
+    output.note(_line(_write(store, [manifest], None, tables)))
+
+
+def _write(
+    store: Store,
+    manifests: Sequence[Mapping[str, Any]],
+    file: str | None,
+    tables: Sequence[Table] | None = None,
+) -> Path:
+    from ..board.site import write_report
+
+    again = {m["suite"]: call_of(m).command("run", str(store.path)) for m in manifests}
+    return write_report(store, file, suites=manifests, tables=tables, commands=again)
+
+
+def _line(path: Path) -> str:
+    return f"Report: {path}   (one file, works offline)"
