@@ -112,7 +112,7 @@ class Worker:
             task: Task = self.result(node.inputs["task"], device)
             network = self.build(node, task, device)
             network.load_state_dict(self.store.result(key))
-            self._recent[place] = network.to(device)
+            self._recent[place] = network.to(device).eval().requires_grad_(False)
             self._trim()
         self._recent.move_to_end(place)
         return self._recent[place]
@@ -165,31 +165,40 @@ class _Run:
 
     def compute(self) -> Any:
         self.worker.check_identity(self.node)
-        shared = self._shared()
-        before = [tensor._version for _, _, tensor in shared]
+        shared, networks = self._shared()
+        before = [tensor._version for _, _, tensor in shared], [_set_up(n) for _, _, n in networks]
         result = self._stage()
-        for (role, key, tensor), version in zip(shared, before, strict=True):
-            if tensor._version != version:
+        after = [tensor._version for _, _, tensor in shared], [_set_up(n) for _, _, n in networks]
+        if before != after:
+            changed = [role for (role, _, _), a, b in zip(shared, before[0], after[0], strict=True) if a != b]
+            changed += [f"{role}'s hooks, mode or gradients" for (role, _, _) in networks]
+            for key in self.node.inputs.values():  # what is in memory is not what is stored any more
                 self.worker.forget(key)
-                raise checks.BrokenContract(
-                    f"{self._ref.kind} {self._ref.name} changed its {role} in place; work on a copy"
-                )
+            who = f"{self._ref.kind} {self._ref.name}" if self.node.method else self.node.stage
+            raise checks.BrokenContract(f"{who} changed the {changed[0]} it was given; work on a copy")
         return result
 
-    def _shared(self) -> list[tuple[str, str, Tensor]]:
-        """(role, key, tensor) of everything that other nodes may read from this process's memory."""
+    def _shared(self) -> tuple[list[tuple[str, str, Tensor]], list[tuple[str, str, nn.Module]]]:
+        """(role, key, tensor) and (role, key, network) of all that other nodes read from this process's
+        memory."""
         inputs = self.node.inputs
-        found = [
+        tensors = [
             (role.removeprefix("state:"), key, tensor)
             for role, key in inputs.items()
             if role not in ("model", "reference_model")
             for tensor in _tensors_of(self.worker.result(key, self.device))
         ]
-        for role in ("model", "reference_model"):
-            if role in inputs:
-                network = self.worker.model(inputs[role], self.job, self.device)
-                found += [(role, inputs[role], t) for t in (*network.parameters(), *network.buffers())]
-        return found
+        networks = [
+            (role, inputs[role], self.worker.model(inputs[role], self.job, self.device))
+            for role in ("model", "reference_model")
+            if role in inputs
+        ]
+        weights = [
+            (f"weights of the {role}", key, tensor)
+            for role, key, network in networks
+            for tensor in (*network.parameters(), *network.buffers())
+        ]
+        return tensors + weights, networks
 
     def _stage(self) -> Any:
         return {
@@ -524,6 +533,19 @@ def _tensors_of(value: Any) -> Iterator[Tensor]:
     elif dataclasses.is_dataclass(value):
         for f in dataclasses.fields(value):
             yield from _tensors_of(getattr(value, f.name))
+
+
+def _set_up(network: nn.Module) -> list[tuple[int, int, bool, bool]]:
+    """What a method may leave behind in a network besides its weights: hooks, training mode, gradients."""
+    return [
+        (
+            len(module._forward_hooks),
+            len(module._forward_pre_hooks),
+            module.training,
+            any(p.requires_grad for p in module.parameters(recurse=False)),
+        )
+        for module in network.modules()
+    ]
 
 
 def _names_files(ref: MethodRef) -> bool:

@@ -39,8 +39,9 @@ class ToyNestParams:
 
 
 Behaviour = Literal[
-    "good", "raise", "sleep", "eat", "crash", "nan", "shape", "ball", "box", "flaky", "interrupt"
-]
+    "good", "raise", "sleep", "eat", "crash", "nan", "shape", "ball", "box", "flaky", "interrupt",
+    "weights", "hook", "mode", "task", "input",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +199,17 @@ class ToyShift(robex.Attack):
         if p.behave == "flaky" and not os.path.exists(p.marker):
             open(p.marker, "w").close()
             os.kill(os.getpid(), 9)
+        if p.behave == "weights":
+            for weight in model.parameters():
+                weight.mul_(0)
+        if p.behave == "hook":
+            model.model.register_forward_hook(lambda module, args, out: -out)
+        if p.behave == "mode":
+            model.train()
+        if p.behave == "task":
+            ctx.task.y_test.zero_()
+        if p.behave == "input":
+            x += 0.3
         if p.behave == "nan":
             return robex.Perturbation(x * float("nan"))
         if p.behave == "shape":

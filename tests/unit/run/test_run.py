@@ -148,6 +148,64 @@ def test_broken_contracts_are_refused(planned, run, behave, message):
     assert failure.message.startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("behave", "message"),
+    [
+        ("weights", "attack toy-shift changed the weights of the model it was given; work on a copy"),
+        ("hook", "attack toy-shift changed the model's hooks, mode or gradients it was given"),
+        ("mode", "attack toy-shift changed the model's hooks, mode or gradients it was given"),
+        ("task", "attack toy-shift changed the task it was given; work on a copy"),
+        ("input", "attack toy-shift: x_adv leaves the"),
+    ],
+)
+def test_a_vandal_is_caught_and_harms_nobody_else(planned, run, store, behave, message):
+    alone = planned("attacks: [{use: toy-shift, as: good}]\nmetrics: [toy-accuracy, toy-robust]")
+    run(alone)
+    expected = [store.result(cell.key).values for cell in alone.cells]
+    for cell in alone.cells:
+        store.remove(cell.key)
+        store.remove(cell.result)
+    plan = planned(
+        f"attacks: [{{use: toy-shift, eps: 0.01, behave: {behave}, as: bad}}, {{use: toy-shift, as: good}}]\n"
+        "metrics: [toy-accuracy, toy-robust]"
+    )
+    report, _ = run(plan)
+    (failure,) = report.failures.values()
+    assert failure.message.startswith(message)
+    found = [store.result(cell.key).values for cell in alone.cells]
+    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+
+
+def test_code_that_changed_after_the_plan_is_not_run(toys, run, tmp_path):
+    from benchmark_core.plan import build_plan
+    from benchmark_core.registry import Registry
+    from benchmark_core.suite import read
+
+    plugin = tmp_path / "late_plugin.py"
+    plugin.write_text(
+        "from benchmark_core import Attack, MethodSpec, hookimpl\n"
+        "@hookimpl\ndef register_methods():\n"
+        "    yield MethodSpec.attack('late', 'late_work:Late')\n"
+    )
+    work = tmp_path / "late_work.py"
+    work.write_text(
+        "from benchmark_core import Attack, Perturbation\n"
+        "class Late(Attack):\n    def perturb(self, model, x, y, ctx):\n        return Perturbation(x)\n"
+    )
+    suite = tmp_path / "late.yaml"
+    suite.write_text(
+        "suite: late\nseeds: 1\nplugins: [late_plugin.py]\ndatasets: [wine]\nmodels: [linear]\n"
+        "defenses: [{use: standard, epochs: 1}]\nattacks: [late]\nmetrics: [robust-accuracy]\n"
+    )
+    registry = Registry.load()
+    plan = build_plan(read(suite, registry), registry)
+    work.write_text(work.read_text().replace("Perturbation(x)", "Perturbation(x * 0)"))
+    store = Store(tmp_path / "late-store")
+    report = run_plan(plan, registry, store, lambda event: None)
+    (failure,) = report.failures.values()
+    assert "changed while it was in use; run the same command again" in failure.message
+
+
 def test_a_node_that_hangs_is_killed(planned, run):
     plan = planned(
         "attacks: [{use: toy-shift, behave: sleep, as: bad}, {use: toy-shift, as: good}]\n"
