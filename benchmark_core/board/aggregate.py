@@ -114,6 +114,7 @@ class _Maker:
 
     def __post_init__(self) -> None:
         self._samples: dict[str, tuple[int, bytes] | None] = {}
+        self._made_with: dict[str, str] = {}  # key of a record -> what can change its last digits
         labels = self.manifest["labels"]
         kinds = {"on": "attack"}
         self._order = {
@@ -260,6 +261,16 @@ class _Maker:
         if about["scores"] == "bernoulli" and not all(map(_is_binary, scores)):
             about = {**about, "scores": "score"}  # the mean over several targets of a sample
             column = replace(column, kind="score")
+        if (
+            len(
+                mixed := sorted(
+                    {self._made_with[k] for of_row in keys for k in of_row if k in self._made_with}
+                )
+            )
+            > 1
+        ):
+            head = " ".join([metric, *shown.values()])
+            self.warnings.append(gates.mixed(head, mixed))
         cells = self._estimated(about, scores, keys, [len(w) for w in seeds])
         return _Made(column, cells, scores, [tuple(one.result for one in w) for w in seeds])
 
@@ -373,6 +384,7 @@ class _Maker:
             return None
         try:
             record = self.store.record(key)
+            self._made_with[key] = gates.environment_of(record)
             return self.store.tensors(key, record, numpy=True)
         except DamagedNode as error:
             with contextlib.suppress(OSError):

@@ -149,3 +149,22 @@ def test_unranked_rows_change_nobodys_rank(made):
     assert after.standings[-1] is None
     assert after.standings[:2] == before.standings
     assert after.of == 2
+
+
+def test_a_column_made_in_two_places_is_told(made):
+    rng = np.random.default_rng(5)
+    for s in range(made.seeds):
+        for defense in ("A", "B"):
+            made.add(right(rng, 0.5), metric="accuracy", seed=s, defense=defense)
+    made.board("b", ("dataset", "defense"))
+    manifest = made.manifest
+    table = make_board(made.store, manifest, boards_of(manifest)[0])
+    assert table.warnings == ()
+    key = manifest["cells"][0][1]
+    result = made.store.result(key)
+    made.store.remove(key)
+    record = {"key": key, "inputs": {}, "identity": {}, "notes": {}, "device": "cuda", "threads": 2}
+    made.store.write({**record, "environment": {"gpu": "H100", "packages": {"torch": "9.9"}}}, result)
+    (warning,) = make_board(made.store, manifest, boards_of(manifest)[0]).warnings
+    assert "made in 2 environments" in warning
+    assert "torch 9.9 on cuda, H100, 2 threads" in warning
