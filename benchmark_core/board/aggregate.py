@@ -34,11 +34,13 @@ _DEFAULT_BOARDS = (
         "name": "robustness",
         "rows": ("dataset", "model", "defense"),
         "consumes": {"prediction", "perturbation"},
+        "without": "explainer",  # what explanations cost belongs on the other board
     },
     {
         "name": "explanations",
         "rows": ("dataset", "model", "defense", "explainer"),
         "consumes": {"attribution", "counterfactual", "synthesis"},
+        "without": None,
     },
 )
 
@@ -58,7 +60,13 @@ def boards_of(manifest: Mapping[str, Any], name: str | None = None) -> list[dict
             ]
             if metrics:
                 boards.append(
-                    {"name": default["name"], "rows": default["rows"], "metrics": metrics, "rank_by": None}
+                    {
+                        "name": default["name"],
+                        "rows": default["rows"],
+                        "metrics": metrics,
+                        "rank_by": None,
+                        "without": default["without"],
+                    }
                 )
     if name is None:
         return boards
@@ -149,6 +157,8 @@ class _Maker:
         cells: dict[_Place, list[_Wanted]] = {}
         for at, key, selection, result in self.manifest["cells"]:
             if at["metric"] not in metrics or any(c not in at for c in rows):
+                continue
+            if self.board.get("without") in at:
                 continue
             place = _Place(
                 tuple((c, at[c]) for c in COORDINATES if c == "dataset" and c in rows),
