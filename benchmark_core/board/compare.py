@@ -48,8 +48,8 @@ class ComparedCell:
     """A cell on both sides. at: its coordinates (with `suite` when several are compared, without `metric`).
 
     pair: right minus left, adjusted over all cells; None when not comparable, and `reason` says why.
-    common: the same on samples that are valid on both sides, where a conditional metric is not valid on all. seeds, n: what the
-    comparison rests on. note: why the two differences of `pair` and `common` allow no statement.
+    common: the same on samples that are valid on both sides, where a conditional metric is not valid on all.
+    seeds, n: what the comparison rests on. note: why `pair` and `common` together allow no statement.
     """
 
     at: Mapping[str, str]
@@ -448,7 +448,7 @@ def _table(found: Comparison, cells: Sequence[ComparedCell], width: int, *, p: b
     """The cells in equal columns, with the difference on common samples below where it says more."""
     heads = (found.left, found.right) if found.rows else ("left", "right")
     rows = [["", "column" if found.rows else "cell", *heads, "difference", *(["adjusted p"] if p else [])]]
-    marked = max(len(cell.verdict) for cell in cells)
+    marked = max((len(cell.verdict) for cell in cells if cell.verdict in SYMBOLS), default=0)
     for cell in cells:
         symbol = SYMBOLS.get(cell.verdict)
         mark = f"{cell.verdict:{marked}} {symbol}" if symbol else ""

@@ -336,8 +336,8 @@ class _Reader:
         return Wish(select=wish.select, samples=few, targets=wish.targets, over=wish.over)
 
     def _targets(self, spec: AttackSpec | ExplainerSpec, item: Labelled) -> str:
-        """The entry's targets; the suite's are for counterfactuals. An attack aims only when its own entry says
-        so: it would turn from a worst case into another question."""
+        """The entry's targets; the suite's are for counterfactuals. An attack aims only when its own entry
+        says so: aiming turns a worst case into another question."""
         given = item.made.keys.get("targets")
         if isinstance(spec, AttackSpec):
             if spec.targeted:
