@@ -150,13 +150,13 @@ class Registry:
         return cls(ref.params)
 
     def code_hash(self, spec: MethodSpec) -> str | None:
-        """sha256 of the source a method's numbers pass through, where editing it does not change a version:
-        editable installs and local files. None for installed releases.
+        """sha256 of the source a method's numbers pass through. None for methods of an installed robex release,
+        whose `revision` is raised with every change that counts.
 
         Raises RobexError when the source changed since this process first looked at it.
         """
         plugin = self._owner[spec.kind, spec.name]
-        if not self.origins[plugin].editable:
+        if self.origins[plugin].distribution == GROUP and not self.origins[plugin].editable:
             return None
         if plugin not in self._hashes:
             self._hashes[plugin] = _unchanged(f"plugin {plugin}", self._sources(plugin))

@@ -21,6 +21,7 @@ def task() -> Task:
     """Three Gaussian blobs in [0, 1]^5."""
     return blobs()
 
+
 TOYS = Path(__file__).parent / "toys" / "toy_bench.py"
 
 

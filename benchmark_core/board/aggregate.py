@@ -111,6 +111,7 @@ class _Made:
     cells: list[Cell]
     scores: list[Scores | None]
     results: list[tuple[str, ...]]
+    samples: set[tuple[int, bytes]]
 
 
 @dataclass
@@ -282,7 +283,7 @@ class _Maker:
             head = " ".join([metric, *shown.values()])
             self.warnings.append(gates.mixed(head, mixed))
         cells = self._estimated(about, scores, keys, [len(w) for w in seeds])
-        return _Made(column, cells, scores, [tuple(one.result for one in w) for w in seeds])
+        return _Made(column, cells, scores, [tuple(one.result for one in w) for w in seeds], seen)
 
     def _estimated(
         self,
@@ -314,6 +315,7 @@ class _Maker:
             found.extend(ones)
             about = self.manifest["metrics"][metric]
             attacks = [one for one in ones if "attack" in one.column.at]
+            samples = set().union(*(one.samples for one in attacks))
             others = {tuple((c, v) for c, v in one.column.at.items() if c != "attack") for one in attacks}
             if (
                 about["consumes"] == ["perturbation"]
@@ -321,6 +323,7 @@ class _Maker:
                 and about["direction"] is not None
                 and len(attacks) > 1
                 and len(others) == 1
+                and len(samples) <= 1
             ):
                 found.append(self._worst(about, attacks))
         return found
@@ -343,7 +346,7 @@ class _Maker:
             comparable=all(one.column.comparable for one in attacks),
         )
         cells = self._estimated(about, scores, keys, of, derived=True)
-        return _Made(column, cells, scores, [()] * len(cells))
+        return _Made(column, cells, scores, [()] * len(cells), attacks[0].samples)
 
     def _ranking(self, made: _Made, names: Sequence[str]) -> Ranking | None:
         column = made.column

@@ -13,6 +13,7 @@ from . import words
 from .formats import count, plural
 from .model import Cell, Column, Flag
 from .pairs import compare_pair
+from .standing import PairList
 from .statistics import ALPHA, Scores
 
 #: A share of blind samples above this is worth a flag.
@@ -150,7 +151,8 @@ def _like_control(
         ranking = view.column.ranking
         if ranking is None or view.column.kind == "set":
             continue
-        better = {(p.better, p.first if p.better == p.second else p.second) for p in ranking.pairs}
+        assert isinstance(ranking.pairs, PairList)
+        better = set(map(tuple, ranking.pairs.separated().tolist()))
         for i, row in enumerate(rows):
             for c, control in enumerate(rows):
                 beside = all(control[k] == row[k] for k in row if k != kind)

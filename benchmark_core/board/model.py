@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .ranks import Standing
@@ -37,7 +37,7 @@ class Ranking:
 
     standings: tuple[Standing | None, ...]
     of: int
-    pairs: tuple[Pair, ...]
+    pairs: Sequence[Pair]
     verdict: str
     notes: tuple[str, ...] = ()
 

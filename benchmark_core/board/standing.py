@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from . import ranks, words
 from .model import Column, Pair, Ranking
 from .statistics import ALPHA, Estimate, Scores
+
+if TYPE_CHECKING:
+    import numpy as np
 
 #: Above so many rows only separated pairs are kept.
 ALL_PAIRS = 50
@@ -32,46 +37,89 @@ def rank(
     return Ranking(
         found.standings,
         of,
-        tuple(_pairs(found, column.direction, every=of <= ALL_PAIRS)),
+        _pairs(found, column.direction, every=of <= ALL_PAIRS),
         words.verdict(column.metric, names, found),
         tuple(notes),
     )
 
 
-def _pairs(found: ranks.Ranking, direction: str, *, every: bool) -> list[Pair]:
-    pairs, rows = found.pairs, found.ranked
-    made = []
-    for a, first in enumerate(rows):
-        for b in range(a + 1, len(rows)):
-            pair = pairs.between(a, b)
-            separated = pair.p_holm < ALPHA
-            if not (every or separated):
-                continue
-            ahead = (pair.difference > 0) == (direction == "higher")
-            better = (first if ahead else rows[b]) if separated else None
-            made.append(
-                Pair(first, rows[b], pair.difference, pair.low, pair.high, pair.p, pair.p_holm, better)
-            )
-    return made
+@dataclass(frozen=True, eq=False)
+class PairList(Sequence[Pair]):
+    """The comparisons of a column as arrays: a board of 500 rows has 125,000 of them. Reads as Pairs.
+
+    first, second, better: (m,) rows of the block (better -1: not separated); the rest: (m,) floats, NaN where
+    no interval exists.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    better: np.ndarray
+    difference: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p: np.ndarray
+    p_adjusted: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self[i] for i in range(len(self))[at]]
+        low, high, better = float(self.low[at]), float(self.high[at]), int(self.better[at])
+        return Pair(
+            int(self.first[at]),
+            int(self.second[at]),
+            float(self.difference[at]),
+            None if math.isnan(low) else low,
+            None if math.isnan(high) else high,
+            float(self.p[at]),
+            float(self.p_adjusted[at]),
+            None if better < 0 else better,
+        )
+
+    def renamed(self, place: np.ndarray) -> PairList:
+        """The same pairs when row i of the block is called place[i]."""
+        import numpy as np
+
+        better = np.where(self.better < 0, -1, place[self.better])
+        return replace(self, first=place[self.first], second=place[self.second], better=better)
+
+    def separated(self) -> np.ndarray:
+        """(s, 2): the better and the worse row of every separated pair."""
+        import numpy as np
+
+        kept = self.better >= 0
+        worse = np.where(self.better == self.first, self.second, self.first)
+        return np.stack([self.better[kept], worse[kept]], 1)
+
+
+def _pairs(found: ranks.Ranking, direction: str, *, every: bool) -> PairList:
+    import numpy as np
+
+    pairs, rows = found.pairs, np.asarray(found.ranked, dtype=np.intp)
+    a, b = np.triu_indices(pairs.rows, 1)
+    first, second = rows[a], rows[b]
+    separated = pairs.p_holm < ALPHA
+    ahead = (pairs.difference > 0) == (direction == "higher")
+    better = np.where(separated, np.where(ahead, first, second), -1)
+    kept = np.ones(len(a), dtype=bool) if every else separated
+    columns = (first, second, better, pairs.difference, pairs.low, pairs.high, pairs.p, pairs.p_holm)
+    return PairList(*(values[kept] for values in columns))
 
 
 def reordered(column: Column, order: Sequence[int]) -> Column:
     """The column when its rows stand in another order: order[new] = old."""
+    import numpy as np
+
     ranking = column.ranking
     if ranking is None:
         return column
-    place = {old: new for new, old in enumerate(order)}
-    pairs = tuple(
-        replace(
-            p,
-            first=place[p.first],
-            second=place[p.second],
-            better=None if p.better is None else place[p.better],
-        )
-        for p in ranking.pairs
-    )
+    place = np.empty(len(order), dtype=np.intp)
+    place[list(order)] = np.arange(len(order))
+    assert isinstance(ranking.pairs, PairList)
     standings = tuple(ranking.standings[old] for old in order)
-    return replace(column, ranking=replace(ranking, standings=standings, pairs=pairs))
+    return replace(column, ranking=replace(ranking, standings=standings, pairs=ranking.pairs.renamed(place)))
 
 
 def by_seed(scores: Scores) -> tuple[float | None, ...]:

@@ -90,10 +90,15 @@ def _tell(report: RunReport, plan: Plan, store: Store, again: str, *, quiet: boo
 
 
 def _boards(plan: Plan, store: Store) -> None:
+    """The boards on stdout, and the report beside the records."""
     from ..run.manifest import manifest_name
     from .boards import render_tables, tables_of
+    from .report import leave_report
 
-    tables = tables_of(store, [store.suite(manifest_name(plan.suite))])
+    manifest = store.suite(manifest_name(plan.suite))
+    tables = tables_of(store, [manifest])
     if tables:
         output.note()
         output.write(render_tables(tables))
+        output.note()
+        leave_report(store, manifest, tables)

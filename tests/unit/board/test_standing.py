@@ -80,6 +80,15 @@ def test_a_missing_seed_of_one_attack_leaves_the_worst_case_incomplete(made):
     assert block.rows[0].cells[worst].estimate.state == "incomplete"
 
 
+def test_attacks_on_different_samples_have_no_common_worst_case(made):
+    rng = np.random.default_rng(0)
+    for s in range(made.seeds):
+        made.add(right(rng, 0.5), metric="robust-accuracy", seed=s, attack="pgd")
+        other = np.arange(N) + 7
+        made.add(right(rng, 0.5), other, metric="robust-accuracy", seed=s, attack="fgsm")
+    assert [c.at["attack"] for c in board(made).columns] == ["pgd", "fgsm"]
+
+
 def test_worst_of_needs_every_attack():
     ones = Scores([np.ones(3)], [None], 3)
     assert worst_of([ones, None], higher=True) is None

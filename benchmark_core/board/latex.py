@@ -1,0 +1,124 @@
+"""A board as LaTeX tables in the style of booktabs: the same rows, order and strings as the other forms.
+
+Needs `\\usepackage{booktabs}` and UTF-8 input, nothing else. Letters that are not Latin pass as they are: pdfLaTeX
+needs a font that has them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from itertools import groupby
+
+from . import table as tables
+from .model import Block, Table
+
+#: Every character that TeX gives a meaning, and the signs that boards use.
+_SIGNS = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
+    "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\char34{}", "`": r"\textasciigrave{}", "'": r"'{}",
+    "-": r"-{}", "±": r"$\pm$", "−": "$-$", "×": r"$\times$", "·": r"$\cdot$", "–": "--", "—": "---",
+    "…": r"\ldots{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$", "≈": r"$\approx$",
+    "≠": r"$\neq$", "≤": r"$\leq$", "≥": r"$\geq$", "∞": r"$\infty$", "⚑": r"$\triangleright$",
+    "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "δ": r"$\delta$", "ε": r"$\varepsilon$",
+    "λ": r"$\lambda$", "μ": r"$\mu$", "µ": r"$\mu$", "ρ": r"$\rho$", "σ": r"$\sigma$", "τ": r"$\tau$",
+}  # fmt: skip
+_TABLE = str.maketrans(_SIGNS)
+_LIGATURE = re.compile(r"-\{\}(?!-)")
+
+
+def render_latex(board_tables: Sequence[Table], *, top: int | None = None) -> str:
+    """One `table` environment a block, ending in a newline. top: rows a block."""
+    named = len(board_tables) > 1
+    blocks = [
+        _environment(table, block, top, number, named=named)
+        for table in board_tables
+        for number, block in enumerate(table.blocks)
+    ]
+    return "\n".join(["% needs \\usepackage{booktabs}\n", *blocks])
+
+
+def escape(text: str) -> str:
+    """Any text so that LaTeX prints it: one line, without control and direction characters."""
+    kept = "".join(
+        c for c in " ".join(text.split()) if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co")
+    )
+    # A hyphen needs an end only where the next one would make a dash of it.
+    return _LIGATURE.sub("-", kept.translate(_TABLE))
+
+
+def _environment(table: Table, block: Block, top: int | None, number: int, *, named: bool) -> str:
+    rows = block.rows[:top]
+    strips = tables._strips(block, rows)
+    title = " · ".join([*([table.board] if named else []), *tables._title(block)])
+    bold = _bold(block, len(strips), len(rows))
+    body = []
+    for i in range(len(rows)):
+        cells = [_cell(strip.head[0], strip.cells[i]) for strip in strips]
+        body.append(_row([rf"\textbf{{{cell}}}" if (i, j) in bold else cell for j, cell in enumerate(cells)]))
+    label = re.sub(r"[^A-Za-z0-9]+", "-", f"{table.suite}-{table.board}").strip("-")
+    lines = [
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{escape(title)}}}",
+        rf"  \label{{tab:{label}{f'-{number + 1}' if number else ''}}}",
+        rf"  \begin{{tabular}}{{{''.join('r' if strip.numbers else 'l' for strip in strips)}}}",
+        r"    \toprule",
+        *(f"    {line}" for line in _head(strips)),
+        r"    \midrule",
+        *(f"    {line}" for line in body),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        *(rf"  \par\smallskip{{\footnotesize {escape(note)}\par}}" for note in tables._notes(block)),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _head(strips: Sequence[tables._Strip]) -> list[str]:
+    """Header rows. Neighbours under one metric share its name, with a rule below."""
+    height = max(len(strip.head) for strip in strips)
+    cells, rules, at = [], [], 1
+    for name, group in groupby(strips, key=lambda strip: strip.head[0]):
+        wide = len(list(group))
+        if wide > 1:
+            cells.append(rf"\multicolumn{{{wide}}}{{c}}{{{escape(name)}}}")
+            rules.append(rf"\cmidrule(lr){{{at}-{at + wide - 1}}}")
+        else:
+            cells.append(escape(name))
+        at += wide
+    lines = [_row(cells), *([" ".join(rules)] if rules else [])]
+    lines += [
+        _row([escape(strip.head[level]) if level < len(strip.head) else "" for strip in strips])
+        for level in range(1, height)
+    ]
+    return lines
+
+
+def _row(cells: Sequence[str]) -> str:
+    line = " & ".join(cells) + r" \\"
+    # After \\ and after rules, a bracket or star would be taken for an argument.
+    return f"{{}}{line}" if line[0] in "[*(" else line
+
+
+def _cell(head: str, text: str) -> str:
+    """Letters of ties keep their places: blanks as wide as a letter stand for those that are not there."""
+    if head == "ties":
+        stripped = text.lstrip(" ")
+        return "".join(r"\phantom{a}" if c == " " else escape(c) for c in text) if stripped else ""
+    return escape(text)
+
+
+def _bold(block: Block, width: int, shown: int) -> set[tuple[int, int]]:
+    """(row, column) of estimates that nothing is separated from as better, unless that is true of all."""
+    first = len(block.labels) + (2 if tables.ranking_of(block) is not None else 0)
+    found = set()
+    for j, column in enumerate(block.columns):
+        standings = column.ranking.standings if column.ranking else ()
+        top = [i for i, standing in enumerate(standings) if standing is not None and standing.low == 1]
+        ranked = sum(standing is not None for standing in standings)
+        if len(top) < ranked and first + j < width:
+            found |= {(i, first + j) for i in top if i < shown}
+    return found

@@ -1,0 +1,380 @@
+"""Published values and claims beside what was measured: whether they agree, in words, text, JSON and for the
+page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..store import Store
+from . import words
+from .cells import Reader, Seed, cells_of, kind_of, shown
+from .claims import Verdict, check_claim
+from .expected import Claim, Expected, PublishedValue, Spot, spots_of
+from .formats import Interval, ascii_text, show_interval
+from .model import Block, Cell, Column, Row, Table
+from .published import Agreed, Order, check_order, compare_published
+from .standing import worst_of
+from .statistics import Scores
+
+if TYPE_CHECKING:
+    from .site import PublishedLine
+
+Said = Literal[
+    "within tolerance", "differs", "cannot tell",
+    "same order", "other order", "order undecided",
+    "supported", "contradicted", "undecided",
+]  # fmt: skip
+
+SYMBOLS: Mapping[Said, str] = {
+    "within tolerance": "✓", "differs": "✕", "cannot tell": "≈",
+    "same order": "✓", "other order": "✕", "order undecided": "≈",
+    "supported": "✓", "contradicted": "✕", "undecided": "≈",
+}  # fmt: skip
+_ASCII = str.maketrans({"≈": "~"})
+
+
+@dataclass(frozen=True)
+class CheckedValue:
+    """A published value beside ours. All texts are in the paper's unit. agreed: None without our value."""
+
+    value: PublishedValue
+    name: str
+    verdict: Said
+    published: str
+    here: str
+    difference: str
+    sentence: str
+    agreed: Agreed | None
+
+
+@dataclass(frozen=True)
+class CheckedOrder:
+    """A claim, or the published order of the rows of one column. found: None when it cannot be judged."""
+
+    name: str
+    order: str
+    verdict: Said
+    sentence: str
+    found: Verdict | None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Everything an `expected:` file says about a board, beside what was measured."""
+
+    board: str
+    file: str
+    values: tuple[CheckedValue, ...]
+    claims: tuple[CheckedOrder, ...]
+    orders: tuple[CheckedOrder, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Something published or claimed is clearly not what was measured."""
+        bad = ("differs", "contradicted")
+        return any(found.verdict in bad for found in (*self.values, *self.claims))
+
+
+def check_expected(expected: Expected, store: Store, manifest: Mapping[str, Any], table: Table) -> Checked:
+    """Judges an `expected:` file by a board. table: the one that `make_board` gives for the same board."""
+    checker = _Checker(store, manifest, table)
+    return Checked(
+        table.board,
+        expected.file,
+        tuple(map(checker.value, expected.values)),
+        tuple(map(checker.claim, expected.claims)),
+        tuple(checker.orders(expected.values)),
+    )
+
+
+class _Undecided(Exception):
+    """Why an order cannot be judged."""
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A cell of the board and where it stands."""
+
+    block: Block
+    row: Row
+    column: Column
+    cell: Cell
+
+    @property
+    def row_name(self) -> str:
+        return " · ".join(self.row.at[c] for c in self.block.labels) or self.row.name
+
+    @property
+    def column_name(self) -> str:
+        """`mnist · robust-accuracy · pgd`."""
+        dataset = [label for c, label in self.block.at.items() if c == "dataset"]
+        return " · ".join([*dataset, self.column.metric, *shown(self.column.shown.items())])
+
+
+class _Checker:
+    def __init__(self, store: Store, manifest: Mapping[str, Any], table: Table) -> None:
+        self.manifest, self.reader = manifest, Reader(store)
+        self.places = {
+            spot: _Placed(block, row, column, cell) for spot, block, row, column, cell in spots_of(table)
+        }
+        self.seeds = {one.key: one for seeds in cells_of(manifest).values() for one in seeds}
+
+    # -- values --
+
+    def value(self, value: PublishedValue) -> CheckedValue:
+        at = self.places[value.spot]
+        column, cell = at.column, at.cell
+        number, estimate = value.number, cell.estimate
+        printed = number.printed if number.std is None else f"{number.printed} ±{number.std:g}"
+        name = f"{at.row_name} · {at.column_name}"
+        if estimate is None or estimate.value is None or estimate.state in ("incomplete", "nan"):
+            why = _why_missing(cell)
+            return CheckedValue(value, name, "cannot tell", printed, "–", "–", f"Cannot tell: {why}.", None)
+        agreed = compare_published(
+            estimate.value, estimate.low, estimate.high, number, share=column.unit == "%"
+        )
+        unit = 1 / number.scale
+        bounds = [None if b is None else unit * b for b in (estimate.low, estimate.high)]
+        here = show_interval(Interval(unit * estimate.value, *bounds))
+        apart = [None if b is None else unit * b for b in (agreed.low, agreed.high)]
+        sentences = [words.published(agreed, estimate.low, estimate.high, scale=unit)]
+        if agreed.default and agreed.agreement != "cannot tell":
+            sentences.append(words.DEFAULT_TOLERANCE)
+        if agreed.unused_std is not None:
+            sentences.append(words.unused_std(f"{number.std:g}"))
+        difference = words.with_bounds(unit * (agreed.ours - agreed.theirs), *apart)
+        return CheckedValue(
+            value, name, agreed.agreement, printed, here, difference, " ".join(sentences), agreed
+        )
+
+    # -- orders --
+
+    def claim(self, claim: Claim) -> CheckedOrder:
+        spots = dict(zip(claim.labels, claim.spots, strict=True))
+        at = self.places[claim.spots[0]]
+        try:
+            scores = self._scores(spots)
+            found = check_claim(
+                claim.labels, scores.__getitem__, kind_of(self._about(at.column), scores.values())
+            )
+        except (_Undecided, ValueError) as why:
+            return CheckedOrder(at.column_name, claim.text, "undecided", f"Undecided: {why}", None)
+        return CheckedOrder(at.column_name, claim.text, found.judgement, words.claim(found), found)
+
+    def orders(self, values: Sequence[PublishedValue]) -> Iterator[CheckedOrder]:
+        """The published order of the rows of each column that has two different published values or more."""
+        columns: dict[Any, list[PublishedValue]] = {}
+        for value in values:
+            spot = value.spot
+            columns.setdefault((spot.block, spot.metric, spot.column), []).append(value)
+        for group in columns.values():
+            by_source: dict[str, list[PublishedValue]] = {"": group}
+            if len({value.spot for value in group}) < len(group):  # one order for each source
+                by_source = {}
+                for value in group:
+                    by_source.setdefault(value.source, []).append(value)
+            for source, some in by_source.items():
+                found = self._order(some, source)
+                if found is not None:
+                    yield found
+
+    def _order(self, values: Sequence[PublishedValue], source: str) -> CheckedOrder | None:
+        spots: dict[str, Spot] = {}
+        published: dict[str, float] = {}
+        for value in values:
+            label = self.places[value.spot].row_name
+            spots[label], published[label] = value.spot, value.number.value
+        if len(set(published.values())) < 2:
+            return None
+        at = self.places[values[0].spot]
+        name = " · ".join(filter(None, [at.column_name, source]))
+        text = _order_text(published)
+        try:
+            scores = self._scores(spots)
+            kind = kind_of(self._about(at.column), scores.values())
+            judged = check_order(published, scores.__getitem__, kind)
+        except (_Undecided, ValueError) as why:
+            return CheckedOrder(name, text, "order undecided", f"Order undecided: {why}", None)
+        assert judged is not None  # two values differ
+        order, verdict = judged
+        return CheckedOrder(name, text, order, _order_sentence(order, verdict), verdict)
+
+    def _scores(self, spots: Mapping[str, Spot]) -> dict[str, Scores]:
+        """The scores of each label. Raises _Undecided unless a board would rank all of them."""
+        for label, spot in spots.items():
+            at = self.places[spot]
+            estimate = at.cell.estimate
+            if estimate is None or estimate.state in ("incomplete", "nan"):
+                raise _Undecided(f"{label}: {_why_missing(at.cell)}.")
+            if estimate.state != "ok":
+                share = estimate.share.value if estimate.share else None
+                said = {
+                    "few-samples": words.few_samples(estimate.n),
+                    "few-seeds": words.few_seeds_of_set(at.column.metric, estimate.seeds),
+                    "low-validity": words.low_validity(share or 0.0),
+                }[estimate.state]
+                raise _Undecided(f"{label}: {said}")
+        used = [self._samples(self.places[spot].cell) for spot in spots.values()]
+        if any(one != used[0] for one in used):
+            raise _Undecided("these rows were measured on different samples.")
+        return {label: self._read(self.places[spot]) for label, spot in spots.items()}
+
+    def _read(self, at: _Placed) -> Scores:
+        cell = at.cell
+        seeds = [self.seeds[key] for key in cell.keys]
+        if not cell.derived:
+            return self.reader.scores(seeds)
+        attacks = [seeds[i : i + cell.of] for i in range(0, len(seeds), cell.of)]
+        worst = worst_of([self.reader.scores(s) for s in attacks], higher=at.column.direction == "higher")
+        assert worst is not None
+        return worst
+
+    def _samples(self, cell: Cell) -> list[tuple[int, Any]]:
+        seeds: list[Seed] = [self.seeds[key] for key in cell.keys[: cell.of]]
+        return [(one.seed, self.reader.samples(one.selection)) for one in seeds]
+
+    def _about(self, column: Column) -> Mapping[str, Any]:
+        return self.manifest["metrics"][column.metric]
+
+
+def _why_missing(cell: Cell) -> str:
+    estimate = cell.estimate
+    if cell.done < cell.of:
+        return "not measured yet" if not cell.done else f"only {cell.done} of {cell.of} seeds are measured"
+    bad = estimate.not_numbers if estimate is not None else 0
+    return f"{bad} scores are not a number" if bad else "no valid sample"
+
+
+def _order_text(published: Mapping[str, float]) -> str:
+    """`A < B = C`, as published."""
+    labels = sorted(published, key=lambda label: (published[label], label))
+    text = labels[0]
+    for before, label in pairwise(labels):
+        text += f" {'=' if published[before] == published[label] else '<'} {label}"
+    return text
+
+
+def _order_sentence(order: Order, verdict: Verdict) -> str:
+    return f"{order.capitalize()}: {words.claim(verdict).partition(': ')[2]}"
+
+
+# --- text, JSON and the page ---------------------------------------------------------------------------
+
+
+def render_checked(found: Checked, *, unicode: bool = True, width: int = 100) -> str:
+    """Published values, then orders and claims, as text that ends in a newline."""
+    lines = []
+    if found.values:
+        heads = [f"{found.board} · published numbers", "published", "here", "difference", "verdict"]
+        rows = [
+            [v.name, v.published, v.here, v.difference, f"{SYMBOLS[v.verdict]} {v.verdict}"]
+            for v in found.values
+        ]
+        wide = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+        lines += [
+            "  ".join(text.ljust(w) for text, w in zip(row, wide, strict=True)).rstrip()
+            for row in (heads, *rows)
+        ]
+        notes: dict[str, list[str]] = {}
+        for v in found.values:
+            for note in _notes(v):
+                notes.setdefault(note, []).append(v.name)
+        for note, names in notes.items():
+            lines.append(f"{note}  ({len(names)} of {len(found.values)} values)")
+    for what, orders in (("published order", found.orders), ("claims", found.claims)):
+        if orders:
+            lines += ["", f"{found.board} · {what}"]
+        for order in orders:
+            lines += [f"{SYMBOLS[order.verdict]} {order.verdict}  {order.name}: {order.order}"]
+            lines += [f"    {order.sentence}"]
+    text = "".join(f"{line}\n" for line in lines).lstrip("\n")
+    return text if unicode else ascii_text(text.translate(_ASCII))
+
+
+def _notes(value: CheckedValue) -> Iterator[str]:
+    agreed = value.agreed
+    if agreed is None:
+        yield value.sentence
+        return
+    if agreed.low is None:
+        yield "Cannot tell: our value has no interval."
+    if agreed.default:
+        yield words.DEFAULT_TOLERANCE
+    if agreed.unused_std is not None:
+        yield "A published ± is not used: what it measures is not stated."
+
+
+def checked_json(found: Checked) -> dict[str, Any]:
+    """Everything as JSON; numbers in the paper's unit, full float64."""
+    return {
+        "board": found.board,
+        "file": found.file,
+        "values": [_value_json(value) for value in found.values],
+        "orders": [_order_json(order) for order in found.orders],
+        "claims": [_order_json(claim) for claim in found.claims],
+    }
+
+
+def _value_json(found: CheckedValue) -> dict[str, Any]:
+    number, agreed = found.value.number, found.agreed
+
+    def theirs(x: float | None) -> float | None:
+        return None if x is None else x / number.scale
+
+    return {
+        "at": found.value.spot.at,
+        "metric": found.value.spot.metric,
+        "published": number.printed,
+        "std": number.std,
+        "std_means": number.std_means,
+        "source": found.value.source,
+        "value": theirs(agreed.ours) if agreed else None,
+        "difference": theirs(agreed.ours - agreed.theirs) if agreed else None,
+        "lo": theirs(agreed.low) if agreed else None,
+        "hi": theirs(agreed.high) if agreed else None,
+        "tolerance": theirs(agreed.tolerance) if agreed else number.tolerance,
+        "default_tolerance": agreed.default if agreed else number.tolerance is None,
+        "verdict": found.verdict,
+        "sentence": found.sentence,
+    }
+
+
+def _order_json(found: CheckedOrder) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "order": found.order,
+        "verdict": found.verdict,
+        "p": found.found.p if found.found else None,
+        "sentence": found.sentence,
+    }
+
+
+def published_lines(found: Checked) -> list[PublishedLine]:
+    """The same for the HTML page: values, then orders and claims."""
+    from .site import PublishedLine
+
+    verdicts: dict[str, Literal["within tolerance", "same order", "differs", "cannot tell"]] = {
+        "within tolerance": "within tolerance",
+        "differs": "differs",
+        "same order": "same order",
+        "supported": "same order",
+        "other order": "differs",
+        "contradicted": "differs",
+    }
+    lines = [
+        PublishedLine(
+            found.board, v.name, v.published, v.here, v.difference,
+            verdicts.get(v.verdict, "cannot tell"), v.sentence, v.value.source,
+        )
+        for v in found.values
+    ]  # fmt: skip
+    for order in (*found.orders, *found.claims):
+        verdict = verdicts.get(order.verdict, "cannot tell")
+        lines.append(
+            PublishedLine(found.board, order.name, order.order, order.verdict, "", verdict, order.sentence)
+        )
+    return lines

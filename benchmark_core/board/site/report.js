@@ -1,0 +1,180 @@
+"use strict";
+// Ranks, orders and strings come from the page's data; nothing is computed from numbers here.
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const NS = "http://www.w3.org/2000/svg";
+  const make = (tag, text, name) => {
+    const element = document.createElement(tag);
+    if (text) element.textContent = text;
+    if (name) element.className = name;
+    return element;
+  };
+  const rows = (n) => `${n.toLocaleString("en")} ${n === 1 ? "row" : "rows"}`;
+  document.documentElement.classList.add("js");
+
+  async function copy(text, said, done) {
+    try {
+      await navigator.clipboard.writeText(text);
+      said.textContent = done;
+    } catch {
+      const area = make("textarea", text);
+      (said.closest("dialog") || document.body).append(area);
+      area.select();
+      said.textContent = document.execCommand("copy") ? done : "Copying failed: the browser does not allow it";
+      area.remove();
+    }
+  }
+
+  function board(table) {
+    const block = data.blocks[table.dataset.block];
+    const section = table.closest("section");
+    const [main, rest] = [table.querySelector(".main"), table.querySelector(".rest")];
+    const line = [];
+    for (const tr of table.querySelectorAll("tr[data-r]")) line[tr.dataset.r] = tr;
+    const names = line.map((tr) => [...tr.querySelectorAll("th")].map((th) => th.textContent).join(" ").toLowerCase());
+    const input = section.querySelector("input");
+    const all = section.querySelector(".all");
+    const said = section.querySelector(".said");
+    const start = table.querySelector("[aria-sort] .by");
+    let by = start ? Number(start.dataset.c) : -1;
+    let everything = false;
+
+    const order = () => (by < 0 ? line.map((_, r) => r) : block.columns[by].order);
+    const wanted = () => order().filter((r) => names[r].includes(input.value.trim().toLowerCase()));
+
+    function show() {
+      const keep = wanted();
+      const first = new Set(everything ? keep : keep.slice(0, data.most));
+      line.forEach((tr, r) => (tr.hidden = !first.has(r)));
+      rest.hidden = ![...rest.rows].some((tr) => tr.dataset.r && !tr.hidden);
+      const of = keep.length === line.length ? "" : ` of ${line.length.toLocaleString("en")}`;
+      section.querySelector(".shown").textContent =
+        first.size < keep.length ? `first ${first.size.toLocaleString("en")} of ${rows(keep.length)}` : rows(keep.length).replace(" ", `${of} `);
+      all.hidden = first.size === keep.length;
+      const late = section.querySelector(".late");
+      if (late) late.hidden = all.hidden;
+    }
+
+    function place(tr, at) {
+      const cell = tr.querySelector(".rank");
+      if (!cell) return;
+      const [rank, x, width, ties] = at || ["–", 0, 0, ""];
+      cell.querySelector("span").textContent = rank;
+      cell.querySelector(".span").setAttribute("x", x);
+      cell.querySelector(".span").setAttribute("width", width);
+      const letters = ties.split("|").filter(Boolean);
+      tr.querySelector(".ties").replaceChildren(...letters.map((t) => make("span", t.slice(0, -1), `l${t.slice(-1)}`)));
+    }
+
+    function sort(c) {
+      by = c;
+      const column = block.columns[c];
+      column.order.forEach((r, i) => {
+        (i < column.ranked ? main : rest).append(line[r]);
+        place(line[r], column.places && column.places[r]);
+      });
+      rest.querySelector(".sep span").textContent = column.rest;
+      for (const th of table.querySelectorAll("[aria-sort]")) th.removeAttribute("aria-sort");
+      const head = table.querySelector(`.by[data-c="${c}"]`).closest("th");
+      head.setAttribute("aria-sort", "other");
+      show();
+      const box = table.parentElement;
+      const fixed = [...table.querySelectorAll("thead .n1, thead .n2")].reduce((w, th) => w + th.offsetWidth, 0);
+      const edge = head.offsetLeft + head.offsetWidth;
+      if (edge > box.scrollLeft + box.clientWidth || head.offsetLeft < box.scrollLeft + fixed) box.scrollLeft = head.offsetLeft - fixed;
+    }
+
+    const fields = (r) => {
+      const tr = line[r];
+      const rank = tr.querySelector(".rank span");
+      const pills = [...tr.querySelectorAll(".pill")].map((pill) => pill.textContent).join("; ");
+      const ties = [...tr.querySelectorAll(".ties span")].map((tie) => tie.textContent).join("");
+      const cells = [...tr.cells].filter((cell) => !cell.matches(".rank, .ties, .flags"));
+      const shown = cells.map((cell) => [...cell.querySelectorAll("b, i")].map((e) => e.textContent).join(" ").trim() || cell.textContent);
+      return [...(rank ? [rank.textContent, ties] : []), ...shown, ...(tr.querySelector(".flags") ? [pills] : [])];
+    };
+
+    function text(form) {
+      const keep = wanted();
+      if (form === "csv") {
+        const lines = keep.flatMap((r) => block.cells[r].map((cell, c) => {
+          if (!cell) return "";
+          const own = cell[4].split("\t").values();
+          const field = (f) => (f === null ? own.next().value : f === -1 ? cell[2] : typeof f === "number" ? block.labels[r][f] : f);
+          return block.columns[c].csv.map(field).join(",");
+        }));
+        return [block.csv, ...lines.filter(Boolean), ""].join("\n");
+      }
+      const escape = (s) => [...s].map((character) => data.escapes[form][character] ?? character).join("");
+      const head = [...(table.querySelector("td.rank") ? ["rank", "ties"] : []), ...block.head].map(escape);
+      const lines = keep.filter((r) => !line[r].hidden).map((r) => fields(r).map(escape));
+      if (form === "md") return [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |\n`).join("");
+      const rows = lines.map((cells) => `${cells.join(" & ")} \\\\`);
+      return [`\\begin{tabular}{${"l".repeat(head.length)}}`, "\\toprule", `${head.join(" & ")} \\\\`, "\\midrule", ...rows, "\\bottomrule", "\\end{tabular}", ""].join("\n");
+    }
+
+    table.addEventListener("click", (event) => {
+      const head = event.target.closest(".by");
+      if (head) return sort(Number(head.dataset.c));
+      const number = event.target.closest("td > button");
+      if (number) drawer(block, Number(number.closest("tr").dataset.r), number.closest("td").cellIndex - Number(table.dataset.first), number);
+    });
+    input.addEventListener("input", show);
+    all.addEventListener("click", () => { everything = true; show(); });
+    for (const button of section.querySelectorAll("[data-copy]")) {
+      button.addEventListener("click", () => {
+        const shown = button.dataset.copy === "csv" ? wanted().length : line.filter((tr) => !tr.hidden).length;
+        copy(text(button.dataset.copy), said, `Copied ${rows(shown)}`);
+      });
+    }
+    const first = table.querySelector("thead .n1");
+    const measure = () => first && table.style.setProperty("--after-1", `${first.offsetWidth}px`);
+    if (first && table.querySelector("thead .n2")) new ResizeObserver(measure).observe(first);
+    show();
+  }
+
+  const dialog = document.getElementById("drawer");
+  function drawer(block, r, c, button) {
+    const column = block.columns[c];
+    const [how, origin, records, seeds, , missing] = block.cells[r][c];
+    const [on, ran, passes, versions] = data.origins[origin].map((i) => data.strings[i]);
+    const at = column.places && column.places[r];
+    const keys = records.split(" ").filter(Boolean);
+    let rank = column.places && !at ? "not ranked" : "";
+    if (at) {
+      const [low, high] = at[0].split("–").map(Number).concat(Number(at[0]));
+      rank = `Rank ${at[0]} of ${column.of}: ${low - 1} ${low === 2 ? "row is" : "rows are"} separated as better, ${column.of - high} as worse.`;
+    }
+    dialog.querySelector("h2").textContent = `${[...button.closest("tr").querySelectorAll("th")].map((th) => th.textContent).join(" × ")} · ${column.name}`;
+    dialog.querySelector(".value").textContent = [...button.children].map((e) => e.textContent).join(" ");
+    const list = dialog.querySelector("dl");
+    list.replaceChildren();
+    const facts = [
+      ["board", block.title], ["measures", column.about], ["number", data.strings[how]], ["rank", rank], ["missing", missing],
+      ["dataset", on], ["per seed", seeds], [keys.length === 1 ? "record" : "records", keys.join(", ")],
+      ["ran", ran], ["passes", passes], ["versions", versions],
+    ];
+    for (const [what, value] of facts) if (value) list.append(make("dt", what), make("dd", value));
+    dialog.querySelector("pre").textContent = keys.map((key) => `${data.strings[block.again]} --only ${key}`).join("\n");
+    dialog.querySelector("[role=status]").textContent = "";
+    dialog.showModal();
+    dialog.scrollTop = 0;
+  }
+  dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  dialog.querySelector(".copy").addEventListener("click", () => {
+    copy(dialog.querySelector("pre").textContent, dialog.querySelector("[role=status]"), "Copied");
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const flag of document.querySelectorAll(".flag")) if (flag.matches(":hover, :focus-within")) flag.classList.add("shut");
+  });
+  for (const name of ["mouseout", "focusout"]) {
+    document.addEventListener(name, (event) => {
+      const flag = event.target.closest && event.target.closest(".flag");
+      if (flag && !flag.contains(event.relatedTarget)) flag.classList.remove("shut");
+    });
+  }
+  document.querySelectorAll("table[data-block]").forEach(board);
+})();

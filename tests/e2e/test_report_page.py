@@ -1,0 +1,193 @@
+"""The report in a real browser: what a reader can do with keys, mouse and clipboard, and what cannot run."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from site_store import HOSTILE, fill
+
+from benchmark_core.board.site import write_report
+
+from .chromium import BROWSER, Chromium
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs chromium (apt-get install chromium)")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator[Chromium]:
+    chromium = Chromium(tmp_path_factory.mktemp("profile"))
+    yield chromium
+    chromium.close()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    return write_report(fill(tmp_path_factory.mktemp("page") / "store", missing=[("Weak", "ecco")]))
+
+
+def _ranks(browser: Chromium, block: str) -> dict[str, str]:
+    return browser.js(
+        f"Object.fromEntries([...document.querySelectorAll('#{block} tr[data-r]')].map(tr =>"
+        " [[...tr.querySelectorAll('th')].map(e => e.textContent).join(' '),"
+        " tr.querySelector('.rank span').textContent]))"
+    )
+
+
+def test_it_asks_nobody_and_complains_about_nothing(browser, page):
+    browser.open(page)
+    assert {url.partition(":")[0] for url in browser.requests} <= {"file", "data"}
+    assert browser.messages == []
+    assert browser.js("document.documentElement.className") == "js"
+
+
+@pytest.mark.parametrize("width", [390, 700, 1220])
+@pytest.mark.parametrize("dark", [False, True])
+def test_no_sideways_scroll(browser, page, width, dark):
+    browser.open(page, width=width, dark=dark)
+    assert browser.js("document.documentElement.scrollWidth") == width
+    if width == 390:  # rank, names and the ranked number are in sight
+        right = browser.js(
+            "Math.max(...[...document.querySelectorAll('#b2 .main tr')].map(tr =>"
+            " tr.querySelector('td button').getBoundingClientRect().right))"
+        )
+        assert right <= 390
+
+
+def test_the_whole_page_by_tab(browser, page):
+    browser.open(page)
+    wanted = browser.js(
+        "[...document.querySelectorAll('a[href], button, input, summary, [tabindex]')]"
+        ".filter(e => e.checkVisibility()).map((e, i) => (e.dataset.at = i)).length"
+    )
+    seen = set()
+    for _ in range(wanted + 5):
+        browser.press("Tab")
+        seen.add(browser.js("document.activeElement.dataset.at"))
+    assert len(seen - {None}) == wanted
+
+
+def test_sorting_takes_the_other_columns_ranks_and_filtering_changes_none(browser, page):
+    browser.open(page)
+    first = _ranks(browser, "b2")
+    browser.js("document.querySelector('#b2 .by[data-c=\"1\"]').click()")
+    second = _ranks(browser, "b2")
+    assert browser.js("document.querySelector('#b2 [aria-sort]').textContent") == "spread ↑"
+    data = browser.js("JSON.parse(document.getElementById('data').textContent).blocks.b2.columns[1]")
+    rows = browser.js("[...document.querySelectorAll('#b2 tr[data-r]')].map(tr => Number(tr.dataset.r))")
+    assert rows == data["order"]
+    assert list(second.values()) == [data["places"][r][0] if data["places"][r] else "–" for r in rows]
+    browser.js("document.querySelector('#b2 .by[data-c=\"0\"]').click()")
+    assert _ranks(browser, "b2") == first
+    browser.js("document.querySelector('#b2 input').focus()")
+    browser.type("strong")
+    assert browser.js("document.querySelector('#b2 .shown').textContent") == "3 of 9 rows"
+    assert browser.js("[...document.querySelectorAll('#b2 tr[data-r]')].filter(tr => !tr.hidden).length") == 3
+    assert _ranks(browser, "b2") == first
+
+
+def test_the_drawer_opens_by_key_tells_and_gives_focus_back(browser, page):
+    browser.open(page)
+    browser.js("document.querySelector('#b1 td > button').focus()")
+    browser.press("Enter")
+    assert browser.js("document.getElementById('drawer').open")
+    text = browser.js("document.getElementById('drawer').innerText")
+    shown = browser.js("document.querySelector('#b1 td > button').innerText").replace("\n", " ")
+    wanted = ("What robust-accuracy says. Higher is better.", "3 seeds × 40 samples", "per seed")
+    for part in (*wanted, "2026-11-20 14:02 UTC", "robex 1.0.0", "robex run made.yaml --only "):
+        assert part in text
+    assert browser.js("document.querySelector('#drawer .value').textContent") == shown
+    browser.press("Escape")
+    assert not browser.js("document.getElementById('drawer').open")
+    assert browser.js("document.activeElement === document.querySelector('#b1 td > button')")
+
+
+def test_a_flag_explains_on_focus_and_escape_closes(browser, page):
+    browser.open(page)
+    browser.js("document.querySelector('#b2 .pill').focus()")
+    shown = "getComputedStyle(document.querySelector('#b2 .tip')).display"
+    assert browser.js(shown) == "block"
+    browser.press("Escape")
+    assert browser.js(shown) == "none"
+    browser.js("document.activeElement.blur()")
+    browser.hover("#b2 .pill")
+    assert browser.js(shown) == "block"
+    box = browser.js("(b => [b.left, b.right])(document.querySelector('#b2 .tip').getBoundingClientRect())")
+    assert 0 <= box[0] < box[1] <= 1220
+
+
+@pytest.mark.parametrize("form", ["md", "tex", "csv"])
+def test_copies_hold_the_rows_shown_in_the_order_shown(browser, page, form):
+    browser.open(page)
+    browser.js(
+        "Object.defineProperty(navigator, 'clipboard',"
+        " {value: {writeText: async text => { window.copied = text }}})"
+    )
+    browser.js("document.querySelector('#b2 .by[data-c=\"1\"]').click()")
+    browser.js("document.querySelector('#b2 input').value = 'strong'")
+    browser.js("document.querySelector('#b2 input').dispatchEvent(new Event('input'))")
+    browser.js(f"document.querySelector('#b2 [data-copy={form}]').click()")
+    lines = browser.js("window.copied").splitlines()
+    rows = [line for line in lines if "Strong" in line]
+    order = [next(e for e in ("ecco", "saliency", "random") if e in row) for row in rows]
+    assert list(dict.fromkeys(order)) == ["ecco", "saliency", "random"]
+    assert len(rows) == (6 if form == "csv" else 3)
+    assert browser.js("document.querySelector('#b2 .said').textContent") == "Copied 3 rows"
+    if form == "md":
+        assert {line.count("|") for line in lines} == {lines[0].count("|")}
+    if form == "tex":
+        assert len({line.count("&") for line in lines if "&" in line}) == 1
+        assert r"$\pm$" in rows[0]
+
+
+def test_a_refused_copy_says_so(browser, page):
+    browser.open(page)
+    browser.js("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    browser.js("document.execCommand = () => false")
+    browser.js("document.querySelector('#b1 [data-copy=md]').click()")
+    assert "failed" in browser.js("document.querySelector('#b1 .said').textContent")
+
+
+def test_without_script_it_is_readable_and_sorted(browser, page, tmp_path):
+    plain = tmp_path / "plain.html"
+    plain.write_text(re.sub(r"<script>.*?</script>", "", page.read_text(), flags=re.S))
+    browser.open(plain)
+    assert browser.js("getComputedStyle(document.querySelector('#b1 .tools')).display") == "none"
+    assert browser.js("document.querySelector('#b2 .main .rank').innerText").startswith("1")
+
+
+def test_paper_has_no_controls(browser, page):
+    browser.open(page)
+    browser.paper()
+    assert browser.js("getComputedStyle(document.querySelector('.tools')).display") == "none"
+    assert browser.js("getComputedStyle(document.querySelector('nav')).display") == "none"
+
+
+def test_hostile_names_run_nothing(browser, tmp_path):
+    store = fill(
+        tmp_path / "s", name=HOSTILE[0], datasets=HOSTILE[1:3], defenses=HOSTILE[:4], explainers=HOSTILE[3:],
+        attacks=("noise", HOSTILE[1]), missing=[(HOSTILE[0], HOSTILE[3])],
+    )  # fmt: skip
+    browser.open(write_report(store), width=390)
+    browser.js("document.querySelectorAll('.by').forEach(e => e.click())")
+    for form in ("md", "tex", "csv"):
+        browser.js(f"document.querySelectorAll('[data-copy={form}]').forEach(e => e.click())")
+    for i in range(0, 40, 7):
+        browser.js(
+            f"document.querySelectorAll('td > button')[{i}].click(); document.querySelector('.close').click()"
+        )
+    assert browser.js("window.hacked") is None
+    assert browser.js("document.querySelectorAll('script').length") == 2
+    assert browser.messages == []
+    assert {url.partition(":")[0] for url in browser.requests} <= {"file", "data"}
+    assert browser.js("document.documentElement.scrollWidth") == 390
+    assert browser.js("document.querySelector('h1 bdi').textContent") == HOSTILE[0]
+
+
+def test_the_verb_writes_one_file(page, tmp_path):
+    command = [str(Path(sys.executable).with_name("robex")), "report", str(page.parent), "-o", "page.html"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "Report: page.html   (one file, works offline)\n"
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")

@@ -1,0 +1,291 @@
+"""Comparisons of stores and rows: which cells are paired, what is said of each, and why some are
+not compared."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark_core import Scores as Result
+from benchmark_core import Selection
+from benchmark_core.board.compare import (
+    Side,
+    compare_suites,
+    compare_two_rows,
+    comparison_json,
+    render_comparison,
+    row_of,
+)
+from benchmark_core.board.pairs import compare_pair
+from benchmark_core.board.statistics import Scores
+from benchmark_core.errors import RobexError
+from benchmark_core.store import Store
+
+
+@pytest.fixture
+def other(tmp_path, made):
+    """A second hand-made store."""
+    return type(made)(Store(tmp_path / "other"), seeds=3)
+
+
+def compared(made, other, **options):
+    a, b = (Side(name, m.store, m.manifest) for name, m in (("old", made), ("new", other)))
+    return compare_suites([(a, b)], "old", "new", **options)
+
+
+def noisy(level, seed, n=200):
+    """Scores whose samples are the same in every store, and whose seeds differ a little."""
+    rng = np.random.default_rng(7)
+    return level + rng.normal(size=n) + np.random.default_rng(seed).normal(size=n) / 50
+
+
+def fill(made, shift=0.0, defenses=("Standard", "AT"), metric="distance", **at):
+    for defense in defenses:
+        for seed in range(3):
+            by = shift if defense == "AT" else 0.0
+            made.add(noisy(5, seed) + by, metric=metric, seed=seed, defense=defense, attack="pgd", **at)
+
+
+def verdicts(found):
+    return {cell.at["defense"]: cell.verdict for cell in found.cells}
+
+
+@pytest.mark.parametrize(("shift", "verdict"), [(0.5, "worse"), (-0.5, "better")])
+def test_only_what_changed_differs(made, other, shift, verdict):
+    fill(made)
+    fill(other, shift)
+    found = compared(made, other)
+    assert verdicts(found) == {"Standard": "identical", "AT": verdict}  # a smaller distance is better
+    cell = found.of(verdict)[0]
+    assert cell.pair.difference == pytest.approx(shift)
+    assert cell.pair.p_holm == pytest.approx(min(1.0, 2 * cell.pair.p))  # Holm over both cells
+    assert not found.passes
+    assert compared(made, made).passes
+
+
+def test_differences_are_right_minus_left_on_paired_samples(made, other):
+    for seed in range(3):
+        made.add(noisy(1, seed), metric="sparseness", seed=seed, explainer="saliency", on="clean")
+        other.add(noisy(1.2, seed + 9), metric="sparseness", seed=seed, explainer="saliency", on="clean")
+    cell = compared(made, other).cells[0]
+    a, b = (Scores([noisy(v, s + d) for s in range(3)], [None] * 3, 200) for v, d in ((1, 0), (1.2, 9)))
+    assert cell.pair == compare_pair(b, a, "score")
+    assert cell.pair.difference == pytest.approx(0.2, abs=0.02)
+    # The samples are the same: their spread of 1 does not widen the interval of the difference.
+    assert cell.pair.high - cell.pair.low < 0.1 < cell.left.high - cell.left.low
+    assert cell.verdict == "differs"  # the metric has no direction
+
+
+def test_cells_of_one_side_are_counted(made, other):
+    fill(made, defenses=("Standard", "AT", "TRADES"))
+    fill(other, defenses=("Standard", "New"))
+    other.add(None, metric="distance", seed=0, defense="AT", attack="pgd")
+    found = compared(made, other)
+    assert [cell.at["defense"] for cell in found.cells] == ["Standard"]
+    assert [at["defense"] for at in found.only_left] == ["AT", "TRADES"]
+    assert [at["defense"] for at in found.only_right] == ["New"]
+    assert not found.passes
+    assert compared(other, made).only_right == found.only_left
+
+
+def test_new_cells_pass_and_unmeasured_ones_are_told(made, other):
+    fill(made, defenses=("Standard",))
+    fill(other, defenses=("Standard", "New"))
+    for one in (made, other):
+        one.add(None, metric="distance", seed=0, defense="TRADES", attack="pgd")
+    found = compared(made, other)
+    assert found.passes
+    assert found.unmeasured == 1
+    assert "1 only right, 1 not measured" in render_comparison(found)
+
+
+def test_other_samples_are_not_comparable(made, other):
+    for seed in range(3):
+        made.add(noisy(5, seed), np.arange(200), metric="distance", seed=seed, attack="pgd")
+        other.add(noisy(5, seed), np.arange(200) + 1, metric="distance", seed=seed, attack="pgd")
+    found = compared(made, other)
+    assert found.cells[0].reason == "Not comparable: old and new were measured on different samples."
+    assert not found.passes
+    assert "1 cell not compared: Not comparable: old and new" in render_comparison(found)
+
+
+def test_other_data_are_not_comparable(made, other):
+    """Equal rows of another version of the data set."""
+    index = torch.arange(200)
+    for one, digit in ((made, 1.0), (other, 2.0)):
+        data, selection = "da".ljust(64, "0"), "5e".ljust(64, "0")
+        one.store.write({"key": data, "inputs": {}}, {"x": torch.full((3,), digit)})
+        one.store.write({"key": selection, "inputs": {"task": data}}, Selection(index, index % 2))
+        for seed in range(3):
+            fill_key = one.add(None, metric="distance", seed=seed, attack="pgd")
+            one.cells[-1][2] = selection
+            one.store.write({"key": fill_key, "inputs": {}}, Result(torch.as_tensor(noisy(5, seed)), None))
+    assert "different data versions" in compared(made, other).cells[0].reason
+    assert compared(made, made).cells[0].verdict == "identical"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "lost", "reason"),
+    [(3, 1, "new has 2 of 3 seeds"), (5, None, "old has 3 seeds and new 5")],
+)
+def test_missing_and_other_seeds(made, other, seeds, lost, reason):
+    fill(made, defenses=("AT",))
+    for seed in range(seeds):
+        other.add(
+            None if seed == lost else noisy(5, seed), np.arange(200),
+            metric="distance", seed=seed, defense="AT", attack="pgd",
+        )  # fmt: skip
+    assert compared(made, other).cells[0].reason == reason
+
+
+def test_few_samples_and_scores_that_are_no_numbers(made, other):
+    for seed in range(3):
+        made.add(np.arange(5.0), metric="sparseness", seed=seed, explainer="few", on="clean")
+        other.add(np.arange(5.0) + seed, metric="sparseness", seed=seed, explainer="few", on="clean")
+        bad = noisy(1, seed)
+        made.add(bad.copy(), metric="sparseness", seed=seed, explainer="bad", on="clean")
+        bad[3] = np.nan
+        other.add(bad, metric="sparseness", seed=seed, explainer="bad", on="clean")
+    few, bad = compared(made, other).cells
+    assert few.reason == "Only 5 samples: not ranked (10 are needed)."
+    assert bad.reason == "new: 3 of 600 scores are not a number."
+    # Written twice the same, NaN is no difference.
+    assert {cell.verdict for cell in compared(other, other).cells} == {"identical"}
+
+
+def test_another_kind_of_metric(made, other):
+    fill(made, defenses=("AT",))
+    fill(other, defenses=("AT",))
+    manifest = json.loads(json.dumps(other.manifest))
+    manifest["metrics"]["distance"]["direction"] = "higher"
+    found = compare_suites(
+        [(Side("a", made.store, made.manifest), Side("b", other.store, manifest))], "a", "b"
+    )
+    assert "its direction is lower and higher" in found.cells[0].reason
+
+
+def test_conditional_rows_that_solve_different_samples(made, other):
+    """The right side is larger on its own samples and smaller on those that are valid on both."""
+    n, own, common = 200, np.arange(200) < 60, np.arange(200) >= 140
+    base = np.where(own, 9.0, np.where(common, 1.0, 3.0)) + np.arange(n) / 1e4
+    for seed in range(3):
+        tiny = np.random.default_rng(seed).normal(size=n) / 1e3
+        at = {"metric": "distance", "seed": seed, "attack": "pgd"}
+        made.add(base + 0.2 + tiny, valid=~own, **at)
+        other.add(base + 2 * tiny, valid=~common, **at)
+    found = compared(made, other)
+    (cell,) = found.cells
+    assert cell.pair.difference > 1
+    assert cell.common.difference == pytest.approx(-0.2, abs=0.01)
+    assert cell.verdict == "no statement"
+    text = render_comparison(found)
+    assert "on samples valid on both sides: −0.2" in text
+    assert "The two rows solve different samples; no statement." in text
+
+
+def test_why_they_may_differ(made, other):
+    def record(one, versions, revision, eps):
+        for seed in range(3):
+            key = one.add(None, np.arange(200), metric="distance", seed=seed, attack="pgd")
+            selection, attack = one.cells[-1][2], f"{seed}a".ljust(64, "0")
+            index = torch.arange(200)
+            if not one.store.has(selection):
+                one.store.write({"key": selection, "inputs": {}}, Selection(index, index % 2))
+            method = {"kind": "attack", "name": "pgd", "revision": revision, "params": {"eps": eps}}
+            one.store.write(
+                {
+                    "key": attack, "stage": "attack", "inputs": {}, "where": {"attack": "pgd"},
+                    "identity": {"method": method}, "environment": {"packages": versions, "git": None},
+                },
+                {"x": torch.zeros(1)},
+            )  # fmt: skip
+            values = torch.as_tensor(noisy(5 + revision, seed))
+            one.store.write({"key": key, "stage": "measure", "inputs": {"result": attack}}, Result(values))
+
+    record(made, {"torch": "2.8.0", "numpy": "2.1"}, 1, 0.1)
+    record(other, {"torch": "2.9.1", "numpy": "2.1"}, 2, 0.1)
+    found = compared(made, other)
+    assert found.reasons == ("torch 2.8.0 → 2.9.1", "pgd revision 1 → 2")
+    assert "Why they may differ: torch 2.8.0 → 2.9.1; pgd revision 1 → 2" in render_comparison(found)
+
+
+def test_text_lists_differences_and_counts_the_rest(made, other):
+    fill(made)
+    fill(other, 0.5)
+    lines = render_comparison(compared(made, other)).splitlines()
+    assert lines[0] == (
+        "2 cells on both sides, 0 only left, 0 only right. Paired by sample; Holm over 2 tests."
+    )
+    assert lines[1] == "3 seeds × 200 samples"
+    assert lines[2].split() == ["cell", "left", "right", "difference"]
+    assert lines[3].startswith("worse ▼  AT · distance")
+    assert "Standard" not in "".join(lines)
+    assert "1 differs, 1 cannot be separated (1 identical)." in lines[-1]
+    everything = render_comparison(compared(made, other), everything=True)
+    assert "Standard · distance" in everything
+    assert "adjusted p" in everything
+
+
+def test_narrow_and_ascii_text(made, other):
+    fill(made)
+    fill(other, 0.5)
+    found = compared(made, other)
+    assert render_comparison(found, unicode=False).isascii()
+    assert max(map(len, render_comparison(found, width=72).splitlines()[2:4])) <= 72
+
+
+def test_json_holds_every_cell_in_the_unit_shown(made, other, shares):
+    for seed in range(3):
+        made.add(shares(0.9, 400, seed), metric="accuracy", seed=seed)
+        other.add(shares(0.5, 400, seed), metric="accuracy", seed=seed)
+    found = comparison_json(compared(made, other))
+    json.dumps(found, allow_nan=False)
+    (cell,) = found["cells"]
+    assert cell["pair"]["difference"] == pytest.approx(-40)
+    assert cell["left"]["value"] == pytest.approx(90)
+    assert (found["differ"], cell["verdict"]) == (1, "worse")
+
+
+def test_several_suites_are_told_apart(made, other):
+    fill(made)
+    fill(other, 0.5)
+    a, b = Side("old", made.store, made.manifest), Side("new", other.store, other.manifest)
+    second = Side("new", other.store, {**other.manifest, "suite": "second"})
+    first = Side("old", other.store, {**other.manifest, "suite": "second"})
+    found = compare_suites([(a, b), (first, second)], "old", "new")
+    assert [cell.at["suite"] for cell in found.cells] == ["made", "made", "second", "second"]
+    assert found.tests == 4
+    assert "made · AT · distance" in render_comparison(found)
+
+
+# --- two rows ------------------------------------------------------------------------------------------
+
+
+def test_two_defenses_are_compared_column_by_column(made, shares):
+    for defense, level in (("Standard", 0.9), ("AT", 0.6)):
+        for seed in range(3):
+            made.add(shares(level, 400, seed), metric="accuracy", seed=seed, defense=defense)
+            made.add(noisy(level, seed) + 3, metric="distance", seed=seed, defense=defense, attack="pgd")
+    found = compare_two_rows(Side("s", made.store, made.manifest), "Standard", "AT")
+    assert [(c.metric, c.verdict) for c in found.cells] == [("accuracy", "worse"), ("distance", "better")]
+    assert found.cells[0].pair.difference == pytest.approx(-0.3)
+    head = render_comparison(found).splitlines()[2]
+    assert head.split() == ["column", "Standard", "AT", "difference", "adjusted", "p"]
+
+
+def test_names_of_rows(made):
+    for explainer in ("saliency", "lime"):
+        made.add(noisy(1, 0), metric="sparseness", seed=0, defense="AT 0.1", explainer=explainer, on="clean")
+    made.add(noisy(1, 0), metric="distance", seed=0, defense="AT 0.1", attack="pgd")
+    assert row_of(made.manifest, "AT 0.1") == {"defense": "AT 0.1"}
+    assert row_of(made.manifest, "AT 0.1 · lime") == {"defense": "AT 0.1", "explainer": "lime"}
+    assert row_of(made.manifest, "mlp · AT 0.1") == {"model": "mlp", "defense": "AT 0.1"}
+    assert row_of(made.manifest, "lime · on pgd") == {"explainer": "lime", "on": "pgd"}
+    with pytest.raises(RobexError, match=r'called "AT 0\.2"; did you mean "AT 0\.1"'):
+        row_of(made.manifest, "AT 0.2")
+    side = Side("s", made.store, made.manifest)
+    with pytest.raises(RobexError, match="the same row"):
+        compare_two_rows(side, "AT 0.1", "AT 0.1")
+    with pytest.raises(RobexError, match="by the same coordinates"):
+        compare_two_rows(side, "AT 0.1", "lime")

@@ -1,0 +1,370 @@
+"""The report as text: what it says, that it is always the same bytes, that names cannot break out."""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import re
+import shutil
+import struct
+import zlib
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from site_store import HOSTILE, fill
+
+from benchmark_core.board import boards_of, make_board, render
+from benchmark_core.board.site import PublishedLine, build_report, png, tradeoff, write_report
+from benchmark_core.errors import RobexError
+from benchmark_core.store import Store
+
+_VOID = {"meta", "img", "br", "input", "link"}
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, the text of the page, and the data for the script."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.parts: dict[str, list[str]] = {}
+        self.path: list[str] = []
+        self.text = ""
+        self.feed(html)
+        assert self.path == [], "every element is closed"
+        self.data = json.loads("".join(self.parts["script"][:1]))
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self.path.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag not in ("p", "li", "dt", "dd", "option"):
+            assert self.path.pop() == tag
+        elif self.path[-1:] == [tag]:
+            self.path.pop()
+
+    def handle_data(self, data):
+        if self.path[-1:] and self.path[-1] in ("script", "style"):
+            self.parts.setdefault(self.path[-1], []).append(data)
+        else:
+            self.text += data
+
+    def attributes(self, tag: str, name: str) -> list[str]:
+        return [a[name] or "" for t, a in self.elements if t == tag and name in a]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    return fill(tmp_path_factory.mktemp("site") / "store", missing=[("Weak", "ecco")])
+
+
+@pytest.fixture(scope="module")
+def html(store) -> str:
+    return build_report(store)
+
+
+@pytest.fixture(scope="module")
+def page(html) -> Page:
+    return Page(html)
+
+
+def test_two_builds_are_equal_to_the_byte(store, html, tmp_path):
+    assert build_report(store) == html
+    path = write_report(store, tmp_path / "deep" / "page.html")
+    assert path.read_bytes() == html.encode()
+    shutil.copytree(store.path, tmp_path / "copy")
+    elsewhere = build_report(Store(tmp_path / "copy"))
+    assert elsewhere.replace(str(tmp_path / "copy"), str(store.path)) == html
+
+
+def test_order_of_the_sections(html):
+    heads = [re.sub("<.*?>", "", h) for h in re.findall("<h2>(.*?)</h2>", html)]
+    assert heads == [
+        "What robustness buys in explainability", "Robustness · digits · mlp", "Explanations · digits · mlp",
+        "Cross product", "Gallery", "Provenance",
+    ]  # fmt: skip
+    assert "Published numbers: the suite names none" in html
+
+
+def test_rows_stand_in_the_order_of_the_board_and_say_its_ranks(store, page, html):
+    manifest = store.suite("made")
+    table = make_board(store, manifest, boards_of(manifest, "explanations")[0])
+    (block,) = table.blocks
+    ranking = block.columns[0].ranking
+    assert ranking is not None
+    data = page.data["blocks"]["b2"]["columns"][0]
+    shown = [data["places"][r] and data["places"][r][0] for r in data["order"]]
+    expected = [
+        s and (f"{s.low}–{s.high}" if s.low != s.high else f"{s.low}")
+        for s in (ranking.standings[r] for r in data["order"])
+    ]
+    assert shown == [e or 0 for e in expected]
+    body = html.partition('id="b2"')[2].partition("</section>")[0]
+    assert [int(r) for r in re.findall(r'<tr data-r="(\d+)"', body)] == data["order"]
+    assert [r for r in re.findall(r'class="rank"><span>(.*?)</span>', body) if r != "–"] == [
+        e for e in expected if e
+    ]
+    for column in page.data["blocks"]["b2"]["columns"]:
+        assert sorted(column["order"]) == list(range(len(block.rows)))
+
+
+def test_an_incomplete_row_is_listed_last_with_its_reason(html):
+    rest = html.partition('class="rest">')[2].partition("</tbody>")[0]
+    assert "Incomplete: listed, never ranked" in rest
+    assert "✕ incomplete" in rest
+    assert "1 seed: not run yet" in rest
+    assert "4/6" in rest
+    assert rest.count("<tr data-r") == 1
+
+
+def test_a_failure_says_why(tmp_path):
+    store = fill(tmp_path / "s", missing=[("Weak", "ecco")])
+    at, key, *_ = next(c for c in store.suite("made")["cells"] if not store.has(c[1]))
+    store.write_failure(
+        key, {"key": key, "stage": "measure", "where": at, "reason": "timeout", "message": "after 600 s"}
+    )
+    html = build_report(store)
+    assert "1 seed: timeout: after 600 s" in html
+    crossed = html.partition("Cross product</h2>")[2].partition("</section>")[0]
+    assert '<td class="hatch"><span>timeout</span></td>' in crossed
+
+
+def test_the_csv_of_the_page_is_the_csv_of_the_table(store, page):
+    manifest = store.suite("made")
+    for i, board in enumerate(boards_of(manifest), start=1):
+        expected = list(csv.DictReader(io.StringIO(render([make_board(store, manifest, board)], "csv"))))
+        block = page.data["blocks"][f"b{i}"]
+        head = next(csv.reader([block["csv"]]))
+        found = []
+        for r, row in enumerate(block["cells"]):
+            for c, cell in enumerate(row):
+                own = iter(cell[4].split("\t"))
+                fields = []
+                for f in block["columns"][c]["csv"]:
+                    if f is None:
+                        fields.append(next(own))
+                    else:
+                        fields.append(
+                            f if isinstance(f, str) else cell[2] if f == -1 else block["labels"][r][f]
+                        )
+                found.append(dict(zip(head, next(csv.reader([",".join(fields)])), strict=True)))
+        for row in expected:
+            row["keys"] = " ".join(k[:12] for k in row["keys"].split())
+        assert found == expected
+
+
+def test_the_drawer_knows_where_a_number_comes_from(store, page):
+    block = page.data["blocks"]["b1"]
+    how, origin, keys, seeds, _ = block["cells"][0][0]
+    on, ran, passes, versions = (page.data["strings"][i] for i in page.data["origins"][origin])
+    assert page.data["strings"][how].startswith("Mean over 3 seeds × 40 samples; 95 % interval (Wilson")
+    assert on == "digits · 40 test samples (seeded shuffle), next targets"
+    assert ran == "2026-11-20 14:02 UTC, 1.5 s a seed, a cpu, 100 MB peak"
+    assert passes == "2 forward, 1 backward a sample"
+    assert versions == "robex 1.0.0, torch 2.9.1, m revision 1"
+    assert len(keys.split()) == len(seeds.split(", ")) == 3
+    assert all(store.find(key) for key in keys.split())
+    assert page.data["strings"][block["again"]] == "robex run made.yaml"
+
+
+def test_only_its_own_style_and_script_may_run(page):
+    (policy,) = (
+        a["content"] or "" for t, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"
+    )
+    style, script = page.parts["style"][0], "".join(page.parts["script"][1:])
+
+    def digest(text: str) -> str:
+        return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src '{digest(style)}'; script-src '{digest(script)}'"
+    )
+    assert script.count("\n") < 200
+    assert "innerHTML" not in script
+    for _, attributes in page.elements:
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+        for name in ("src", "href"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:image/png;base64,"))
+
+
+def test_hostile_names_are_text(tmp_path):
+    defenses, explainers = HOSTILE[:4], HOSTILE[3:]
+    store = fill(
+        tmp_path / "s", name=HOSTILE[0], datasets=HOSTILE[1:3], defenses=defenses, explainers=explainers,
+        attacks=("noise", HOSTILE[1]), missing=[(defenses[0], explainers[0])], on=("clean", HOSTILE[1]),
+    )  # fmt: skip
+    html = build_report(store)
+    page = Page(html)
+    assert sum(t == "script" for t, _ in page.elements) == 2
+    assert html.startswith("<!doctype html>")
+    assert not [a for t, a in page.elements if t == "img" and a.get("src") == "x"]
+    assert not [t for t, attributes in page.elements if t == "b" and not attributes]
+    for name in (*defenses, *explainers):
+        assert name.replace("\t", " ") in page.text.replace("\t", " ")
+    assert "{{7*7}}" in page.text
+    assert "49" not in html.partition("{{7*7}}")[0][-40:]
+
+
+def test_contrast_in_both_themes(page):
+    style = page.parts["style"][0]
+    light = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", style.partition("@media")[0]))
+    dark = {**light, **dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", style.partition("@media")[2]))}
+    for theme in (light, dark):
+
+        def contrast(a: str, b: str, theme: dict[str, str] = theme) -> float:
+            lighter, darker = sorted((_luminance(theme[a]), _luminance(theme[b])), reverse=True)
+            return (lighter + 0.05) / (darker + 0.05)
+
+        for ink in ("ink", "soft", "link"):
+            assert contrast(ink, "bg") >= 4.5, ink
+        for ink, ground in (("ink", "panel"), ("warn", "warn-bg"), ("tip", "tip-bg"), ("warn", "bg")):
+            assert contrast(ink, ground) >= 4.5, ink
+        for mark in ("s0", "s1", "s2", "s3", "accent", "focus", "field"):
+            assert contrast(mark, "bg") >= 3, mark
+        for step in range(10):
+            ink = "h-ink" if step < 6 else "h-paper"
+            assert contrast(ink, f"h{step}") >= 4.5, step
+    steps = [_luminance(light[f"h{i}"]) for i in range(10)]
+    assert steps == sorted(steps, reverse=True)
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of sRGB (WCAG 2)."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_states(tmp_path):
+    empty = build_report(fill(tmp_path / "empty", ran=False))
+    assert "No records yet: 90 cells planned. Run: robex run made.yaml" in empty
+    assert "<table" not in empty.partition('id="data"')[0]
+    one = build_report(fill(tmp_path / "one", seeds=1))
+    assert "One seed: intervals cover samples only" in one
+    row = build_report(fill(tmp_path / "row", defenses=["Standard"]))
+    assert 'class="rank"' not in row.partition('id="b1"')[2].partition("</section>")[0]
+    with pytest.raises(RobexError, match="no suite has run here"):
+        build_report(Store(tmp_path / "none"))
+
+
+def test_the_size_of_a_large_board(tmp_path):
+    store = fill(
+        tmp_path / "s", defenses=[f"defense {i}" for i in range(50)], seeds=2,
+        explainers=[f"explainer {i}" for i in range(10)],
+    )  # fmt: skip
+    html = build_report(store)
+    assert html.count("<tr data-r") == 550
+    assert len(html.encode()) < 1_000_000
+
+
+def test_more_than_a_thousand_rows_are_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmark_core.board.site.view.MOST_ROWS", 4)
+    monkeypatch.setattr("benchmark_core.board.site.page.MOST_ROWS", 4)
+    html = build_report(fill(tmp_path / "s"))
+    assert len(re.findall(r"<tr data-r=\"\d+\"[^>]* hidden>", html)) == 5
+    assert "The first 4 of 9 rows are shown" in html
+
+
+def test_published_numbers(store):
+    lines = [
+        PublishedLine(
+            "robustness", "TRADES", "56.6", "55 ±2", "−1.6", "within tolerance", "Close.", "https://x.org/1"
+        ),
+        PublishedLine("robustness", "AT", "40", "55 ±2", "15", "differs", "Far.", "javascript:alert(1)"),
+    ]
+    page = Page(build_report(store, published={"made": lines}))
+    assert "https://x.org/1" in page.attributes("a", "href")
+    assert not [h for h in page.attributes("a", "href") if h.startswith("javascript")]
+    assert "✓ within tolerance" in page.text
+    assert "✕ differs" in page.text
+
+
+def test_the_gallery_shows_the_first_common_samples(page, store):
+    images = [a for t, a in page.elements if t == "img"]
+    assert 0 < len(images) <= 24
+    assert all(a["alt"] and int(a["width"] or 0) <= 96 for a in images)
+    assert "Sample 5 · label cat: the input" in (images[0]["alt"] or "")
+    task = store.record(next(store.find(k) for k in [store.suite("made")["cells"][0][3]]))["inputs"]["task"]
+    x = store.tensors(task, numpy=True)["x_test"][5, 0]
+    np.testing.assert_array_equal(_decode(images[0]["src"] or ""), np.rint(x * 255).astype(np.uint8))
+
+
+def test_png_of_colours_and_attributions():
+    x = np.random.default_rng(0).random((3, 4, 6)).astype(np.float32)
+    found = _decode(png.picture(x, np.zeros((3, 1, 1)), np.ones((3, 1, 1))))
+    np.testing.assert_array_equal(found, np.rint(np.moveaxis(x, 0, -1) * 255).astype(np.uint8))
+    values = np.array([[[1.0, 0.0], [-1.0, 0.5]]])
+    heat = _decode(png.heat(values, 1.0))
+    assert heat[0, 0].tolist() == [0xD5, 0x5E, 0x00]
+    assert heat[0, 1].tolist() == [255, 255, 255]
+    assert heat[1, 0].tolist() == [0x00, 0x72, 0xB2]
+    assert max(_decode(png.picture(np.zeros((1, 200, 100)), np.zeros(1), np.ones(1))).shape) <= 64
+
+
+def _decode(uri: str) -> np.ndarray:
+    """The pixels of an unfiltered PNG."""
+    data = base64.b64decode(uri.partition("base64,")[2])[8:]
+    chunks = {}
+    while data:
+        (length,) = struct.unpack(">I", data[:4])
+        name, body = data[4:8], data[8 : 8 + length]
+        assert struct.unpack(">I", data[8 + length : 12 + length]) == (zlib.crc32(name + body),)
+        chunks[name], data = body, data[12 + length :]
+    width, height, _, colour = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
+    channels = 3 if colour == 2 else 1
+    lines = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, 1 + width * channels)
+    assert not lines[:, 0].any()
+    pixels = lines[:, 1:].reshape(height, width, channels)
+    return pixels if channels == 3 else pixels[..., 0]
+
+
+def test_a_mark_is_hollow_exactly_where_another_row_clearly_beats_it(store):
+    manifest = store.suite("made")
+    tables = [make_board(store, manifest, board) for board in boards_of(manifest)]
+    robust = tradeoff.places_of(tables, "robust-accuracy", attack="pgd")
+    explained = tradeoff.places_of(tables, "unfaithfulness")
+    (picture,) = tradeoff.pictures("digits", robust, explained, ["random", "saliency", "ecco"])
+    assert picture.series == ("saliency", "ecco")
+    assert len(picture.marks) == 5  # 3 defenses × 2 explainers; one row is incomplete, the control left out
+    assert picture.note.startswith("random control: ")
+    # All columns separate everything here by construction, except what shares a defense: count by hand.
+    estimates = {p.row: p for p in explained}
+    assert len(estimates) == 9
+    hollow = {m.title.split(":")[0] for m in picture.marks if m.hollow}
+    assert hollow == {f"{d} × saliency" for d in ("Standard", "Weak", "Strong")}
+    xs = [m.x for m in picture.marks]
+    assert all(tradeoff.LEFT <= x <= tradeoff.RIGHT for x in xs)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 1), (0.2131, 0.2139), (-3, 7), (1e-7, 3e-7), (5, 5), (0, 0), (120, 99999)]
+)
+def test_axes_have_few_round_steps_around_the_data(low, high):
+    steps = tradeoff._steps(low, high, 6)
+    assert steps[0] <= low
+    assert steps[-1] >= high
+    assert 2 <= len(steps) <= 8
+    np.testing.assert_allclose(np.diff(steps), steps[1] - steps[0])
+    assert len({tradeoff._tick(v, steps) for v in steps}) == len(steps)
+
+
+def test_names_above_a_picture_do_not_overlap_and_end():
+    rng = np.random.default_rng(0)
+    names = [(f"a name {i}" * rng.integers(1, 4), x) for i, x in enumerate(sorted(rng.uniform(60, 540, 40)))]
+    placed = tradeoff._stack(names)
+    boxes = [
+        (level, centre - len(tradeoff._short(text)) * 4, centre + len(tradeoff._short(text)) * 4)
+        for (text, _), (centre, level) in zip(names, placed, strict=True)
+        if level is not None
+    ]
+    assert boxes
+    for i, (level, left, right) in enumerate(boxes):
+        for other, their_left, their_right in boxes[i + 1 :]:
+            assert level != other or right <= their_left or their_right <= left
