@@ -150,8 +150,8 @@ class Registry:
         return cls(ref.params)
 
     def code_hash(self, spec: MethodSpec) -> str | None:
-        """sha256 of the source a method's numbers pass through. None for methods of an installed robex release,
-        whose `revision` is raised with every change that counts.
+        """sha256 of the source a method's numbers pass through. None for methods of an installed robex
+        release, whose `revision` is raised with every change that counts.
 
         Raises RobexError when the source changed since this process first looked at it.
         """

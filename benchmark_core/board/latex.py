@@ -1,7 +1,7 @@
 """A board as LaTeX tables in the style of booktabs: the same rows, order and strings as the other forms.
 
-Needs `\\usepackage{booktabs}` and UTF-8 input, nothing else. Letters that are not Latin pass as they are: pdfLaTeX
-needs a font that has them.
+Needs `\\usepackage{booktabs}` and UTF-8 input, nothing else. Letters that are not Latin pass as they are:
+pdfLaTeX needs a font that has them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _SIGNS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
     "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\char34{}", "`": r"\textasciigrave{}", "'": r"'{}",
-    "-": r"-{}", "±": r"$\pm$", "−": "$-$", "×": r"$\times$", "·": r"$\cdot$", "–": "--", "—": "---",
+    "-": r"-{}", "±": r"$\pm$", "−": "$-$", "×": r"$\times$", "·": r"$\cdot$",
+    "–": r"\textendash{}", "—": r"\textemdash{}",
     "…": r"\ldots{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$", "≈": r"$\approx$",
     "≠": r"$\neq$", "≤": r"$\leq$", "≥": r"$\geq$", "∞": r"$\infty$", "⚑": r"$\triangleright$",
     "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "δ": r"$\delta$", "ε": r"$\varepsilon$",

@@ -47,7 +47,7 @@ def cells(tex):
 def printed(cell):
     """What a cell of ordinary text prints: markup and commands taken back."""
     cell = re.sub(r"\\textbf\{(.*)\}", r"\1", cell)
-    cell = cell.replace(r"\phantom{a}", " ").replace("--", "–")
+    cell = cell.replace(r"\phantom{a}", " ").replace(r"\textendash{}", "–")
     for command, sign in ((r"$\pm$", "±"), (r"$\cdot$", "·"), ("$-$", "−"), (r"\%", "%")):
         cell = cell.replace(command, sign)
     return cell
@@ -115,7 +115,7 @@ def test_no_special_character_is_left(text):
 
 def test_signs():
     assert escape("96.8 ±1.0") == r"96.8 $\pm$1.0"
-    assert escape("−0.5 [−1, 2–3]") == "$-$0.5 [$-$1, 2--3]"
+    assert escape("−0.5 [−1, 2–3]") == "$-$0.5 [$-$1, 2\\textendash{}3]"
     assert escape("a-b") == "a-b"
     assert escape("eps=8/255, ℓ∞ é") == r"eps=8/255, ℓ$\infty$ é"
 
