@@ -52,8 +52,8 @@ def escape(text: str) -> str:
 
 def _environment(table: Table, block: Block, top: int | None, number: int, *, named: bool) -> str:
     rows = block.rows[:top]
-    strips = tables._strips(block, rows)
-    title = " · ".join([*([table.board] if named else []), *tables._title(block)])
+    strips = tables.strips_of(block, rows)
+    title = " · ".join([*([table.board] if named else []), *tables.title_of(block)])
     bold = _bold(block, len(strips), len(rows))
     body = []
     for i in range(len(rows)):
@@ -72,13 +72,13 @@ def _environment(table: Table, block: Block, top: int | None, number: int, *, na
         *(f"    {line}" for line in body),
         r"    \bottomrule",
         r"  \end{tabular}",
-        *(rf"  \par\smallskip{{\footnotesize {escape(note)}\par}}" for note in tables._notes(block)),
+        *(rf"  \par\smallskip{{\footnotesize {escape(note)}\par}}" for note in tables.notes_of(block)),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _head(strips: Sequence[tables._Strip]) -> list[str]:
+def _head(strips: Sequence[tables.Strip]) -> list[str]:
     """Header rows. Neighbours under one metric share its name, with a rule below."""
     height = max(len(strip.head) for strip in strips)
     cells, rules, at = [], [], 1

@@ -30,9 +30,9 @@ Said = Literal[
 ]  # fmt: skip
 
 SYMBOLS: Mapping[Said, str] = {
-    "within tolerance": "✓", "differs": "✕", "cannot tell": "≈",
-    "same order": "✓", "other order": "✕", "order undecided": "≈",
-    "supported": "✓", "contradicted": "✕", "undecided": "≈",
+    "within tolerance": "✓", "differs": "✕", "cannot tell": "?",
+    "same order": "≈", "other order": "✕", "order undecided": "?",
+    "supported": "✓", "contradicted": "✕", "undecided": "?",
 }  # fmt: skip
 _ASCII = str.maketrans({"≈": "~"})
 

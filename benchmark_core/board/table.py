@@ -1,4 +1,4 @@
-"""A table as text for a terminal, Markdown, CSV or JSON: the same rows in the same order everywhere.
+"""A table as text for a terminal, Markdown, LaTeX, CSV or JSON: the same rows in the same order everywhere.
 
 Text and Markdown show rounded numbers; CSV and JSON hold full float64 in the unit that is shown (shares in
 percent, as the column `unit` says).
@@ -20,11 +20,11 @@ from .formats import Interval, count, plural
 from .model import Block, Cell, Column, Ranking, Row, Standing, Table
 from .statistics import ALPHA, MIN_SAMPLES, MIN_SEEDS_OF_SETS, Estimate
 
-Format = Literal["text", "md", "csv", "json"]
-FORMATS: tuple[Format, ...] = ("text", "md", "csv", "json")
+Format = Literal["text", "md", "tex", "csv", "json"]
+FORMATS: tuple[Format, ...] = ("text", "md", "tex", "csv", "json")
 
 _ARROWS = {"higher": "↑", "lower": "↓", None: ""}
-_STATES = {
+STATE_NOTES = {
     "few-samples": f"few-samples (fewer than {MIN_SAMPLES})",
     "few-seeds": f"few-seeds (fewer than {MIN_SEEDS_OF_SETS}, one number each)",
     "low-validity": "low-validity (fewer than 95 % of the samples have a valid result)",
@@ -46,6 +46,10 @@ def render(
         return _csv(tables, top)
     if form == "json":
         return json.dumps([_json(table, top) for table in tables], indent=1, allow_nan=False) + "\n"
+    if form == "tex":
+        from .latex import render_latex
+
+        return render_latex(tables, top=top)
     if form == "md":
         return "\n".join(_markdown(table, top, named=len(tables) > 1) for table in tables)
     text = "\n".join(
@@ -58,7 +62,7 @@ def render(
 
 
 @dataclass
-class _Strip:
+class Strip:
     """One printed column: its header lines and cells."""
 
     head: list[str]
@@ -66,19 +70,19 @@ class _Strip:
     numbers: bool = True
 
 
-def _strips(block: Block, rows: Sequence[Row]) -> list[_Strip]:
+def strips_of(block: Block, rows: Sequence[Row]) -> list[Strip]:
     strips = []
     if (ranking := ranking_of(block)) is not None:
         standings = ranking.standings[: len(rows)]
-        strips.append(_Strip(["rank"], [rank_text(s) for s in standings], False))
-        strips.append(_Strip(["ties"], [ties_text(s) for s in standings], False))
-    strips += [_Strip([label], [row.at[label] for row in rows], False) for label in block.labels]
+        strips.append(Strip(["rank"], [rank_text(s) for s in standings], False))
+        strips.append(Strip(["ties"], [ties_text(s) for s in standings], False))
+    strips += [Strip([label], [row.at[label] for row in rows], False) for label in block.labels]
     for i, column in enumerate(block.columns):
         cells = [row.cells[i] for row in rows]
-        strips.append(_Strip(_head(block, i, cells), _cells_text(column, cells)))
-    strips.append(_Strip(["cells"], [f"{row.done}/{row.of}" for row in rows], False))
+        strips.append(Strip(_head(block, i, cells), cells_text(column, cells)))
+    strips.append(Strip(["cells"], [f"{row.done}/{row.of}" for row in rows], False))
     if any(row.flags for row in rows):
-        strips.append(_Strip(["flags"], [flags_text(row) for row in rows], False))
+        strips.append(Strip(["flags"], [flags_text(row) for row in rows], False))
     return strips
 
 
@@ -111,10 +115,10 @@ def flags_text(row: Row) -> str:
 def _head(block: Block, i: int, cells: Sequence[Cell]) -> list[str]:
     column = block.columns[i]
     first = column_name(column)
-    if any(_share_text(cell.estimate) for cell in cells):
+    if any(share_text(cell.estimate) for cell in cells):
         first += " (valid %)"
     lines = [first]
-    producers = " · ".join(_name(c, label) for c, label in column.shown.items())
+    producers = " · ".join(producer_name(c, label) for c, label in column.shown.items())
     if any(c.shown for c in block.columns):
         lines.append(producers)
     if len(_samples(block)) > 1:
@@ -123,7 +127,7 @@ def _head(block: Block, i: int, cells: Sequence[Cell]) -> list[str]:
     return lines
 
 
-def _name(coordinate: str, label: str) -> str:
+def producer_name(coordinate: str, label: str) -> str:
     """`pgd`, or `on pgd` for explanations of what an attack made."""
     return f"on {label}" if coordinate == "on" and label != "clean" else label
 
@@ -133,16 +137,16 @@ def column_name(column: Column) -> str:
     return " ".join(part for part in (column.metric, column.unit, _ARROWS[column.direction]) if part)
 
 
-def _cells_text(column: Column, cells: Sequence[Cell]) -> list[str]:
+def cells_text(column: Column, cells: Sequence[Cell]) -> list[str]:
     decimals = None
     if column.unit == "%":  # one rule for a whole column of shares; exact 0 and 100 keep their own
         found = [_interval(column, c.estimate) for c in cells]
         own = [i.decimals for i in found if i and i.decimals is not None and i.value not in (0.0, 100.0)]
         decimals = max(own, default=None)
-    return [_cell_text(column, cell, decimals) for cell in cells]
+    return [cell_text(column, cell, decimals) for cell in cells]
 
 
-def _cell_text(column: Column, cell: Cell, decimals: int | None) -> str:
+def cell_text(column: Column, cell: Cell, decimals: int | None) -> str:
     estimate = cell.estimate
     if estimate is None:
         return "·"
@@ -157,10 +161,10 @@ def _cell_text(column: Column, cell: Cell, decimals: int | None) -> str:
     text = formats.show_interval(interval, decimals)
     if interval.low is None and estimate.seeds == 1:
         text += " (1 seed)"
-    return text + _share_text(estimate) + ("*" if estimate.state in _STATES else "")
+    return text + share_text(estimate) + ("*" if estimate.state in STATE_NOTES else "")
 
 
-def _share_text(estimate: Estimate | None) -> str:
+def share_text(estimate: Estimate | None) -> str:
     """` (94 ±2)`, the valid share of a conditional score in percent; nothing where all are valid."""
     share = estimate.share if estimate is not None else None
     if share is None or share.value in (None, 1.0):
@@ -182,10 +186,12 @@ def _scaled(estimate: Estimate, scale: float) -> Interval:
     return Interval(value, low, high)
 
 
-def _title(block: Block) -> list[str]:
+def title_of(block: Block) -> list[str]:
     """`digits`, `mlp`, `5 seeds × 360 samples`, ..."""
     parts = [
-        _name(c, block.at[c]) for c in COORDINATES if c in block.at and (c, block.at[c]) != ("on", "clean")
+        producer_name(c, block.at[c])
+        for c in COORDINATES
+        if c in block.at and (c, block.at[c]) != ("on", "clean")
     ]
     seeds = sorted({cell.of for row in block.rows for cell in row.cells if cell.of})
     samples = sorted(_samples(block))
@@ -203,13 +209,13 @@ def _title(block: Block) -> list[str]:
     return parts
 
 
-def _notes(block: Block) -> list[str]:
+def notes_of(block: Block) -> list[str]:
     """What the numbers above cannot say."""
     estimates = list(_estimates(block))
     notes = []
     if (ranking := ranking_of(block)) is not None:
         notes.append(ranking.verdict)
-    if flags := [text for state, text in _STATES.items() if any(e.state == state for e in estimates)]:
+    if flags := [text for state, text in STATE_NOTES.items() if any(e.state == state for e in estimates)]:
         notes.append(f"* {'; '.join(flags)}")
     if any(e.value is None and e.not_numbers for e in estimates):
         notes.append("NaN (k): k scores are not a number.")
@@ -258,20 +264,20 @@ def _text(table: Table, width: int | None, top: int | None, *, named: bool, unic
     blocks = []
     for block in table.blocks:
         rows = block.rows[:top]
-        strips = _strips(block, rows)
-        lines = _wrapped(([table.board] if named else []) + _title(block), width)
+        strips = strips_of(block, rows)
+        lines = _wrapped(([table.board] if named else []) + title_of(block), width)
         kept, dropped = _fitting(strips, width, unicode)
         lines += _aligned(kept, unicode)
         if dropped:
             lines.append(f"+{plural(dropped, 'column')}: --wide")
         if hidden := len(block.rows) - len(rows):
             lines.append(f"{plural(hidden, 'more row')} (--all)")
-        notes = [line for note in _notes(block) for line in textwrap.wrap(note, width or 100)]
+        notes = [line for note in notes_of(block) for line in textwrap.wrap(note, width or 100)]
         blocks.append("\n".join([*lines, *notes]) + "\n")
     return "\n".join([*blocks, *(f"{warning}\n" for warning in table.warnings)])
 
 
-def _fitting(strips: list[_Strip], width: int | None, unicode: bool) -> tuple[list[_Strip], int]:
+def _fitting(strips: list[Strip], width: int | None, unicode: bool) -> tuple[list[Strip], int]:
     """The columns that fit, and how many on the right do not. The labels and one number always stay."""
     kept = list(strips)
     least = next((i for i, s in enumerate(strips) if s.numbers), len(strips)) + 1
@@ -282,7 +288,7 @@ def _fitting(strips: list[_Strip], width: int | None, unicode: bool) -> tuple[li
     return kept, len(strips) - len(kept)
 
 
-def _aligned(strips: Sequence[_Strip], unicode: bool) -> list[str]:
+def _aligned(strips: Sequence[Strip], unicode: bool) -> list[str]:
     """Lines of equal columns. Neighbours under one metric name share it: it is written once, above all."""
     plain = (lambda text: text) if unicode else formats.ascii_text
     height = max(len(s.head) for s in strips)
@@ -331,12 +337,12 @@ def _markdown(table: Table, top: int | None, *, named: bool) -> str:
 
     blocks = []
     for block in table.blocks:
-        strips = _strips(block, block.rows[:top])
-        title = " · ".join(([table.board] if named else []) + _title(block))
+        strips = strips_of(block, block.rows[:top])
+        title = " · ".join(([table.board] if named else []) + title_of(block))
         heads = [_escaped("<br>".join(filter(None, s.head))) for s in strips]
         rows = [[_escaped(cell) for cell in cells] for cells in zip(*(s.cells for s in strips), strict=True)]
         grid = tabulate(rows, heads, tablefmt="pipe", disable_numparse=True)
-        notes = "".join(f"\n{_escaped(note)}\n" for note in _notes(block))
+        notes = "".join(f"\n{_escaped(note)}\n" for note in notes_of(block))
         blocks.append(f"**{_escaped(title)}**\n\n{grid}\n{notes}")
     return "\n".join(blocks)
 
@@ -385,7 +391,7 @@ def _json(table: Table, top: int | None) -> dict[str, Any]:
             {
                 "at": dict(block.at),
                 "ordered_by": block.ordered_by,
-                "notes": _notes(block),
+                "notes": notes_of(block),
                 "columns": [
                     {
                         "metric": column.metric,

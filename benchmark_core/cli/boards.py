@@ -10,6 +10,7 @@ from . import output
 
 if TYPE_CHECKING:
     from ..board import Table
+    from ..board.reproduction import Checked
     from ..board.table import Format
     from ..store import Store
 
@@ -33,3 +34,38 @@ def render_tables(
     unicode = output.is_unicode(sys.stdout)
     wide = wide or not output.is_terminal()
     return render(tables, form, width=output.width(), wide=wide, top=top, unicode=unicode)
+
+
+def check_expected_files(manifest: Mapping[str, Any]) -> None:
+    """Read the `expected:` files of a suite's boards before anything runs. Raises RobexError with all that is
+    wrong with one."""
+    from ..board import boards_of
+    from ..board.expected import read_expected
+
+    for board in boards_of(manifest):
+        if board.get("expected"):
+            read_expected(board["expected"], manifest, board)
+
+
+def checked_of(store: Store, manifest: Mapping[str, Any], tables: Sequence[Table]) -> list[Checked]:
+    """Published values and claims of a suite's boards beside ours."""
+    from ..board import boards_of
+    from ..board.expected import read_expected
+    from ..board.reproduction import check_expected
+
+    made = {table.board: table for table in tables if table.suite == manifest["suite"]}
+    return [
+        check_expected(
+            read_expected(board["expected"], manifest, board), store, manifest, made[board["name"]]
+        )
+        for board in boards_of(manifest)
+        if board.get("expected") and board["name"] in made
+    ]
+
+
+def write_checked(found: Sequence[Checked]) -> None:
+    from ..board.reproduction import render_checked
+
+    for one in found:
+        output.say()
+        output.write(render_checked(one, unicode=output.is_unicode(sys.stdout), width=output.width()))

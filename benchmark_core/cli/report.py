@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import output
+from .boards import checked_of, tables_of
 from .options import call_of, open_store, plugin_option, store_option, trace_option
 from .table import store_and_suites
 
 if TYPE_CHECKING:
     from ..board import Table
+    from ..board.site import PublishedLine
     from ..store import Store
 
 
@@ -33,28 +35,41 @@ def command(
 
     The page depends on the records alone: the same store gives the same bytes.
     """
+    from ..board.reproduction import published_lines
+
     path, wanted = store_and_suites(place, store, plugins)
     opened = open_store(path)
     manifests = [opened.suite(name) for name in list(names) or wanted or opened.suites()]
-    output.say(_line(_write(opened, manifests, file)))
+    tables = tables_of(opened, manifests)
+    published = {
+        m["suite"]: [line for one in checked_of(opened, m, tables) for line in published_lines(one)]
+        for m in manifests
+    }
+    output.say(_line(_write(opened, manifests, file, tables, published)))
     return 0
 
 
-def leave_report(store: Store, manifest: Mapping[str, Any], tables: Sequence[Table] | None = None) -> None:
-    """Write `<store>/report.html` after a run and say so. tables: the suite's, when they are made."""
-    output.note(_line(_write(store, [manifest], None, tables)))
+def leave_report(
+    store: Store,
+    manifest: Mapping[str, Any],
+    tables: Sequence[Table],
+    published: Sequence[PublishedLine] = (),
+) -> None:
+    """Write `<store>/report.html` after a run and say so. tables: the suite's."""
+    output.note(_line(_write(store, [manifest], None, tables, {manifest["suite"]: published})))
 
 
 def _write(
     store: Store,
     manifests: Sequence[Mapping[str, Any]],
     file: str | None,
-    tables: Sequence[Table] | None = None,
+    tables: Sequence[Table],
+    published: Mapping[str, Sequence[PublishedLine]],
 ) -> Path:
     from ..board.site import write_report
 
     again = {m["suite"]: call_of(m).command("run", str(store.path)) for m in manifests}
-    return write_report(store, file, suites=manifests, tables=tables, commands=again)
+    return write_report(store, file, suites=manifests, tables=tables, commands=again, published=published)
 
 
 def _line(path: Path) -> str:

@@ -53,13 +53,17 @@ def command(
     Boards go to stdout, progress to stderr. Exit code 1 when something failed.
     """
     from ..plan import build_plan
+    from ..run.manifest import manifest_of
     from ..run.session import run_plan
     from ..store import Store
+    from .boards import check_expected_files
     from .progress import display_for
 
     call = SuiteCall(suite_file, settings, samples, seeds, plugins)
     suite, registry = call.read()
     plan = build_plan(suite, registry)
+    if any(board.expected for board in suite.boards):
+        check_expected_files(manifest_of(plan, registry))
     opened = Store(store)
     display = display_for(quiet=quiet, as_json=as_json)
     report = run_plan(plan, registry, opened, display, jobs=jobs, executor=executor, only=only)
@@ -90,9 +94,10 @@ def _tell(report: RunReport, plan: Plan, store: Store, again: str, *, quiet: boo
 
 
 def _boards(plan: Plan, store: Store) -> None:
-    """The boards on stdout, and the report beside the records."""
+    """The boards on stdout, what was published beside them, and the report beside the records."""
+    from ..board.reproduction import published_lines
     from ..run.manifest import manifest_name
-    from .boards import render_tables, tables_of
+    from .boards import checked_of, render_tables, tables_of, write_checked
     from .report import leave_report
 
     manifest = store.suite(manifest_name(plan.suite))
@@ -100,5 +105,8 @@ def _boards(plan: Plan, store: Store) -> None:
     if tables:
         output.note()
         output.write(render_tables(tables))
+        checked = checked_of(store, manifest, tables)
+        write_checked(checked)
         output.note()
-        leave_report(store, manifest, tables)
+        lines = [line for one in checked for line in published_lines(one)]
+        leave_report(store, manifest, tables, lines)

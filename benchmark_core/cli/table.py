@@ -9,7 +9,7 @@ import click
 from ..board.table import FORMATS, Format
 from ..errors import RobexError
 from . import output
-from .boards import DEFAULT_TOP, render_tables, tables_of
+from .boards import DEFAULT_TOP, checked_of, render_tables, tables_of, write_checked
 from .options import SuiteCall, open_store, plugin_option, store_option, trace_option
 
 
@@ -54,6 +54,9 @@ def command(
         return 0
     limit = None if everything else top or (DEFAULT_TOP if form == "text" else None)
     output.write(render_tables(tables, form, wide=wide, top=limit))
+    if form == "text":
+        for name in chosen:
+            write_checked(checked_of(opened, opened.suite(name), tables))
     return 0
 
 

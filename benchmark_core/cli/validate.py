@@ -35,13 +35,18 @@ def command(suite_files: tuple[str, ...], plugins: tuple[str, ...], as_json: boo
 
 
 def _check(file: str, plugins: tuple[str, ...]) -> dict[str, Any]:
+    from ..board.expected import ExpectedErrors
     from ..plan import build_plan
+    from ..run.manifest import manifest_of
+    from .boards import check_expected_files
 
     problems: list[Problem] = []
     try:
         suite, registry = SuiteCall(file, plugins=plugins).read()
         plan = build_plan(suite, registry)
-    except SuiteErrors as error:
+        if any(board.expected for board in suite.boards):
+            check_expected_files(manifest_of(plan, registry))
+    except (SuiteErrors, ExpectedErrors) as error:
         problems = error.problems
     except RobexError as error:
         problems = [Problem(file, 0, 0, str(error).removeprefix(f"{file}: "))]

@@ -43,7 +43,7 @@ def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
         if isinstance(spec := registry.get(kind, entry.ref.name), AttackSpec | ExplainerSpec) and spec.control
     ]
     return {
-        "suite": suite.name,
+        "suite": manifest_name(suite),
         "version": suite.version,
         "description": suite.description,
         "file": suite.file,

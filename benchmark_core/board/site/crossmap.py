@@ -73,7 +73,7 @@ def _printed(place: Place) -> str:
     cell: Any = place.cell
     if cell.estimate is None or not cell.done or cell.done < cell.of:
         return ""
-    return tables._cell_text(place.column, cell, None).partition(" ")[0]
+    return tables.cell_text(place.column, cell, None).partition(" ")[0]
 
 
 def _number(text: str) -> float | None:

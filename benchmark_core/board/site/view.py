@@ -169,7 +169,7 @@ class Boards:
         by = block.ordered_by
         has_ranks = any(place.ranking is not None for place in places)
         texts = [
-            tables._cells_text(column, [row.cells[i] for row in block.rows])
+            tables.cells_text(column, [row.cells[i] for row in block.rows])
             for i, column in enumerate(block.columns)
         ]
         strips = [_numbers(column_texts) for column_texts in texts]
@@ -189,7 +189,9 @@ class Boards:
         ]
         flags = any(v.flags or v.incomplete or v.control for v in views)
         where = " · ".join(
-            tables._name(c, label) for c, label in block.at.items() if label and (c, label) != ("on", "clean")
+            tables.producer_name(c, label)
+            for c, label in block.at.items()
+            if label and (c, label) != ("on", "clean")
         )
         ordered = [replace(views[r], late=i >= MOST_ROWS) for i, r in enumerate(default.order)]
         lanes = max((len(p.ties) for place in places for p in place.places if p), default=0)
@@ -205,7 +207,7 @@ class Boards:
     # -- words --
 
     def _parts(self, block: Block) -> str:
-        parts = tables._title(block)
+        parts = tables.title_of(block)
         named = sum(c in block.at and (c, block.at[c]) != ("on", "clean") for c in tables.COORDINATES)
         return " · ".join(p for p in parts[named:] if not p.startswith(("ordered by", "ranked by")))
 
@@ -222,7 +224,7 @@ class Boards:
         estimates = [(c, e) for c, e in cells if e is not None]
         notes: list[str] = []
         if starred := [
-            text for state, text in tables._STATES.items() if any(e.state == state for _, e in estimates)
+            text for state, text in tables.STATE_NOTES.items() if any(e.state == state for _, e in estimates)
         ]:
             notes.append(f"* {'; '.join(starred)}: shown, not ranked.")
         if any(e.value is None and e.not_numbers for _, e in estimates):
@@ -401,11 +403,16 @@ def _groups(manifest: Mapping[str, Any], block: Block) -> tuple[Group, ...]:
     groups = []
     for _, members in groupby(counted, key=lambda c: (c[1].metric, bool(c[1].shown))):
         columns = list(members)
-        share = any(tables._share_text(row.cells[i].estimate) for i, _ in columns for row in block.rows)
+        share = any(tables.share_text(row.cells[i].estimate) for i, _ in columns for row in block.rows)
         name = tables.column_name(columns[0][1]) + (" (valid %)" if share else "")
         about = _about(manifest, columns[0][1])
         heads = tuple(
-            Head(i, name, about, " · ".join(tables._name(c, label) for c, label in column.shown.items()))
+            Head(
+                i,
+                name,
+                about,
+                " · ".join(tables.producer_name(c, label) for c, label in column.shown.items()),
+            )
             for i, column in columns
         )
         groups.append(Group(name, about, heads))
@@ -413,7 +420,7 @@ def _groups(manifest: Mapping[str, Any], block: Block) -> tuple[Group, ...]:
 
 
 def _column_title(column: Column) -> str:
-    return " · ".join([column.metric, *(tables._name(c, label) for c, label in column.shown.items())])
+    return " · ".join([column.metric, *(tables.producer_name(c, label) for c, label in column.shown.items())])
 
 
 def _about(manifest: Mapping[str, Any], column: Column) -> str:
