@@ -209,17 +209,9 @@ class Registry:
             if known is not None and getattr(known, "__file__", None) != str(path):
                 raise RobexError(f"a module called {module_name} is loaded already; rename the file")
             if known is None:
+                _refuse_shadow(module_name, path)
                 _first_seen.pop(f"plugin {name}", None)
-                location = importlib.util.spec_from_file_location(module_name, path)
-                if location is None or location.loader is None:
-                    raise RobexError("not a Python file")
-                known = importlib.util.module_from_spec(location)
-                sys.modules[module_name] = known
-                try:
-                    location.loader.exec_module(known)
-                except BaseException:
-                    del sys.modules[module_name]
-                    raise
+                known = _load_module(module_name, path)
         except Exception as error:
             self._problem(name, str(path), error)
             return
@@ -236,6 +228,10 @@ class Registry:
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
             self._problem(name, str(origin), error)
+            return
+        if not self.manager.get_hookcallers(module):
+            self.manager.unregister(name=name)
+            self._problem(name, str(origin), RobexError("it registers nothing; is @hookimpl missing?"))
             return
         self.origins[name] = origin
         for implementation in self.manager.hook.register_methods.get_hookimpls():
@@ -286,18 +282,7 @@ class Registry:
         if not path.is_file():
             return import_module(name)
         own = f"{name}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-        if own not in sys.modules:
-            location = importlib.util.spec_from_file_location(own, path)
-            if location is None or location.loader is None:
-                raise RobexError(f"{spec.kind} {spec.name}: {path} is not a Python file")
-            module = importlib.util.module_from_spec(location)
-            sys.modules[own] = module
-            try:
-                location.loader.exec_module(module)
-            except BaseException:
-                del sys.modules[own]
-                raise
-        return sys.modules[own]
+        return sys.modules.get(own) or _load_module(own, path)
 
     def _sources(self, plugin: str) -> tuple[Path, ...]:
         """Files and folders that hold the code of a plugin: what it was loaded from, and where its targets
@@ -339,6 +324,30 @@ class _Selection:
 
     def unknown(self, known: Iterable[str]) -> str:
         return ", ".join(sorted((self.only | self.without) - set(known)))
+
+
+def _refuse_shadow(name: str, path: Path) -> None:
+    """A file called glob.py would stand in for Python's own glob wherever that is imported later."""
+    if name in sys.stdlib_module_names:
+        raise RobexError(f"{path.name} hides Python's own module {name}; rename the file")
+    found = importlib.util.find_spec(name)
+    if found is not None and found.origin is not None and Path(found.origin).resolve() != path:
+        raise RobexError(f"{path.name} hides the installed module {name}; rename the file")
+
+
+def _load_module(name: str, path: Path) -> Any:
+    """Run a file as the module `name`."""
+    location = importlib.util.spec_from_file_location(name, path)
+    if location is None or location.loader is None:
+        raise RobexError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(location)
+    sys.modules[name] = module
+    try:
+        location.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def _distribution_of(name: str) -> metadata.Distribution | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from . import formats
+from . import formats, words
 from .aggregate import COORDINATES
 from .formats import Interval, count, plural
 from .model import Block, Cell, Column, Ranking, Row, Standing, Table
@@ -215,8 +215,8 @@ def notes_of(block: Block) -> list[str]:
     notes = []
     if (ranking := ranking_of(block)) is not None:
         notes.append(ranking.verdict)
-    if flags := [text for state, text in STATE_NOTES.items() if any(e.state == state for e in estimates)]:
-        notes.append(f"* {'; '.join(flags)}")
+    if states := [text for state, text in STATE_NOTES.items() if any(e.state == state for e in estimates)]:
+        notes.append(f"* {'; '.join(states)}")
     if any(e.value is None and e.not_numbers for e in estimates):
         notes.append("NaN (k): k scores are not a number.")
     if missing := sum(row.of - row.done for row in block.rows):
@@ -228,12 +228,9 @@ def notes_of(block: Block) -> list[str]:
         notes.append(f"Not comparable, measured on different samples: {', '.join(dict.fromkeys(other))}.")
     seeds = {e.seeds for e in estimates if e.state != "incomplete" and e.seeds}
     if seeds == {1}:
-        notes.append(
-            "One seed: this holds for these trained models, not for the methods in general. "
-            "Run 3 seeds or more."
-        )
+        notes.append(words.ONE_SEED)
     elif seeds == {2}:
-        notes.append("Two seeds: intervals over seeds are very wide. Run 3 seeds or more.")
+        notes.append(words.TWO_SEEDS)
     flags: dict[str, list[str]] = {}
     for row in block.rows:
         for flag in row.flags:

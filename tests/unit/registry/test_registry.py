@@ -116,6 +116,37 @@ def test_a_broken_plugin_is_a_problem_and_nothing_else(tmp_path, text, message):
     assert registry.get("attack", "fine")
 
 
+def test_a_file_that_would_hide_another_module_is_refused(tmp_path):
+    for name, why in (
+        ("turtle", "hides Python's own module turtle"),
+        ("pyright", "hides the installed module pyright"),
+        ("json", "a module called json is loaded already"),
+    ):
+        (problem,) = Registry.load([plugin(tmp_path, name)]).problems
+        assert why in problem.message
+        assert "rename the file" in problem.message
+
+
+def test_a_file_that_registers_nothing_is_a_problem(tmp_path):
+    path = tmp_path / "plug_empty.py"
+    path.write_text("x = 1\n")
+    (problem,) = Registry.load([path]).problems
+    assert "it registers nothing; is @hookimpl missing?" in problem.message
+
+
+def test_two_plugins_may_call_their_implementation_alike(tmp_path):
+    made = []
+    for folder, value in (("a", 1), ("b", 2)):
+        (tmp_path / folder).mkdir()
+        text = GOOD.replace('"{module}:Mine"', '"impl:Mine"')
+        made.append(plugin(tmp_path / folder, f"plug_{folder}", f"mine-{folder}", text))
+        impl = f"class Mine:\n    value = {value}\n    def __init__(self, params):\n        pass\n"
+        (tmp_path / folder / "impl.py").write_text(impl)
+    registry = Registry.load(made)
+    refs = [MethodRef("attack", f"mine-{f}", registry.get("attack", f"mine-{f}").params()) for f in "ab"]
+    assert [registry.create(ref).value for ref in refs] == [1, 2]
+
+
 def test_a_missing_file_is_a_problem(tmp_path):
     (problem,) = Registry.load([tmp_path / "nowhere.py"]).problems
     assert "no such file" in problem.message
