@@ -81,7 +81,7 @@ def strips_of(block: Block, rows: Sequence[Row]) -> list[Strip]:
         cells = [row.cells[i] for row in rows]
         strips.append(Strip(_head(block, i, cells), cells_text(column, cells)))
     strips.append(Strip(["cells"], [f"{row.done}/{row.of}" for row in rows], False))
-    if any(row.flags for row in rows):
+    if any(row.flags or row.control for row in rows):
         strips.append(Strip(["flags"], [flags_text(row) for row in rows], False))
     return strips
 
@@ -108,8 +108,9 @@ def ties_text(standing: Standing | None) -> str:
 
 
 def flags_text(row: Row) -> str:
-    """The flags of a row, each once: `⚑ like noise`."""
-    return ", ".join(dict.fromkeys(f"⚑ {flag.word}" for flag in row.flags))
+    """The flags of a row, each once: `⚑ like noise`, or `ⓘ control` for a null method."""
+    control = ["ⓘ control"] if row.control else []
+    return ", ".join(dict.fromkeys([*control, *(f"⚑ {flag.word}" for flag in row.flags)]))
 
 
 def _head(block: Block, i: int, cells: Sequence[Cell]) -> list[str]:
@@ -269,7 +270,9 @@ def _text(table: Table, width: int | None, top: int | None, *, named: bool, unic
             lines.append(f"+{plural(dropped, 'column')}: --wide")
         if hidden := len(block.rows) - len(rows):
             lines.append(f"{plural(hidden, 'more row')} (--all)")
-        notes = [line for note in notes_of(block) for line in textwrap.wrap(note, width or 100)]
+        starred = any("*" in cell for strip in kept for cell in strip.cells)
+        told = [note for note in notes_of(block) if starred or not note.startswith("* ")]
+        notes = [line for note in told for line in textwrap.wrap(note, width or 100)]
         blocks.append("\n".join([*lines, *notes]) + "\n")
     return "\n".join([*blocks, *(f"{warning}\n" for warning in table.warnings)])
 

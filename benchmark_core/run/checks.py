@@ -63,8 +63,13 @@ def check_result(
         moved, what = result.x_cf, f"{name}: x_cf"
     check_like(what, moved, x)
     tiny = 1e-5 * (task.upper - task.lower).abs().clamp_min(1e-6)
-    inside = bool(((moved >= task.lower - tiny) & (moved <= task.upper + tiny)).all())
-    _expect(inside, f"{what} leaves the task's box [lower, upper]; clamp it")
+    beyond = torch.maximum(task.lower - moved, moved - task.upper)
+    outside = (beyond > tiny).flatten(1).any(1)
+    if outside.any():
+        raise BrokenContract(
+            f"{what} leaves the task's box [lower, upper] by up to {float(beyond.max()):.2g} in "
+            f"{int(outside.sum())} of {len(moved)} samples; clamp it"
+        )
     if isinstance(result, Counterfactual):
         kept = bool((moved == x)[:, ~task.mutable].all())
         _expect(kept, f"{what} changes immutable features; leave them as they are (task.mutable)")
