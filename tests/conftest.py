@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,6 +21,13 @@ torch.set_num_threads(1)
 def task() -> Task:
     """Three Gaussian blobs in [0, 1]^5."""
     return blobs()
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Tests that draw from a global generator draw the same numbers in any order and alone."""
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 - the peers draw from it
 
 
 TOYS = Path(__file__).parent / "toys" / "toy_bench.py"
