@@ -536,7 +536,8 @@ def _summary(found: Comparison, *, everything: bool) -> str:
     text += f" ({', '.join(more)})" if more else ""
     if bad := number["not comparable"]:
         text += f", {count(bad)} not comparable"
-    return f"{text}." + ("" if everything else "   --all lists them, --check exits 1")
+    check = ", --check exits 1" if differ or bad else ""
+    return f"{text}." + ("" if everything else f"   --all lists them{check}")
 
 
 def _cell_json(cell: ComparedCell) -> dict[str, Any]:

@@ -10,7 +10,7 @@ that it is about. `reproduction` puts them beside what was measured.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -109,7 +109,8 @@ def read_expected(
             why = "no such file" if isinstance(error, FileNotFoundError) else str(error)
             raise ExpectedErrors([Problem(str(path), 0, 0, why)]) from None
     root = parse(source, problems)
-    reader = _FileReader(problems, str(board["name"]), _layout(manifest, board))
+    shares = {name for name, metric in manifest["metrics"].items() if metric["unit"] == "%"}
+    reader = _FileReader(problems, str(board["name"]), _layout(manifest, board), shares)
     found = reader.file(source, root)
     if problems.found:
         raise ExpectedErrors(problems.found)
@@ -162,6 +163,7 @@ class _FileReader:
     problems: Problems
     board: str
     spots: Sequence[Spot]
+    shares: Collection[str] = ()
 
     def file(self, source: Source, root: Node | None) -> Expected:
         if root is None or not isinstance(root.value, dict):
@@ -239,6 +241,13 @@ class _FileReader:
                 )
             except RobexError as error:
                 self.problems.add(node.value["value"].mark, str(error))
+            else:
+                if fields.get("metric") in self.shares and number.value > 1:
+                    self.problems.add(
+                        node.value["value"].mark,
+                        f"{fields['metric']} is a share: {number.printed} of 1 cannot be; for percent add "
+                        "scale: 0.01",
+                    )
         if len(self.problems) > before or number is None:
             return None
         spot = self._one(spots, node.value["at"].mark if "at" in node.value else node.mark)

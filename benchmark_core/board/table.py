@@ -42,6 +42,10 @@ def render(
     unicode: bool = True,
 ) -> str:
     """All tables in one form, ending in a newline. width, wide, unicode: text only. top: rows a block."""
+    several = len({table.suite for table in tables}) > 1
+    names = [
+        [*([table.suite] if several else []), *([table.board] if len(tables) > 1 else [])] for table in tables
+    ]
     if form == "csv":
         return _csv(tables, top)
     if form == "json":
@@ -51,9 +55,10 @@ def render(
 
         return render_latex(tables, top=top)
     if form == "md":
-        return "\n".join(_markdown(table, top, named=len(tables) > 1) for table in tables)
+        return "\n".join(_markdown(table, top, name) for table, name in zip(tables, names, strict=True))
     text = "\n".join(
-        _text(table, None if wide else width, top, named=len(tables) > 1, unicode=unicode) for table in tables
+        _text(table, None if wide else width, top, name, unicode=unicode)
+        for table, name in zip(tables, names, strict=True)
     )
     return text if unicode else formats.ascii_text(text)
 
@@ -258,12 +263,12 @@ def _span(numbers: Sequence[int]) -> str:
 # --- text ----------------------------------------------------------------------------------------------
 
 
-def _text(table: Table, width: int | None, top: int | None, *, named: bool, unicode: bool) -> str:
+def _text(table: Table, width: int | None, top: int | None, name: Sequence[str], *, unicode: bool) -> str:
     blocks = []
     for block in table.blocks:
         rows = block.rows[:top]
         strips = strips_of(block, rows)
-        lines = _wrapped(([table.board] if named else []) + title_of(block), width)
+        lines = _wrapped([*name, *title_of(block)], width)
         kept, dropped = _fitting(strips, width, unicode)
         lines += _aligned(kept, unicode)
         if dropped:
@@ -332,19 +337,19 @@ def _wrapped(parts: Sequence[str], width: int | None) -> list[str]:
 # --- Markdown, CSV, JSON -------------------------------------------------------------------------------
 
 
-def _markdown(table: Table, top: int | None, *, named: bool) -> str:
+def _markdown(table: Table, top: int | None, name: Sequence[str]) -> str:
     from tabulate import tabulate
 
     blocks = []
     for block in table.blocks:
         strips = strips_of(block, block.rows[:top])
-        title = " · ".join(([table.board] if named else []) + title_of(block))
+        title = " · ".join([*name, *title_of(block)])
         heads = [_escaped("<br>".join(filter(None, s.head))) for s in strips]
         rows = [[_escaped(cell) for cell in cells] for cells in zip(*(s.cells for s in strips), strict=True)]
         grid = tabulate(rows, heads, tablefmt="pipe", disable_numparse=True)
         notes = "".join(f"\n{_escaped(note)}\n" for note in notes_of(block))
         blocks.append(f"**{_escaped(title)}**\n\n{grid}\n{notes}")
-    return "\n".join(blocks)
+    return "\n".join([*blocks, *(f"{_escaped(warning)}\n" for warning in table.warnings)])
 
 
 def _escaped(text: str) -> str:

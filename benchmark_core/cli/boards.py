@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..suite import Source
 from . import output
 
 if TYPE_CHECKING:
@@ -44,7 +46,12 @@ def check_expected_files(manifest: Mapping[str, Any]) -> None:
 
     for board in boards_of(manifest):
         if board.get("expected"):
-            read_expected(board["expected"], manifest, board)
+            read_expected(_source(board), manifest, board)
+
+
+def _source(board: Mapping[str, Any]) -> Source:
+    """The expected values as they were when the suite ran."""
+    return Source(board["expected"], board["expected_text"], Path(board["expected"]).parent)
 
 
 def checked_of(store: Store, manifest: Mapping[str, Any], tables: Sequence[Table]) -> list[Checked]:
@@ -55,9 +62,7 @@ def checked_of(store: Store, manifest: Mapping[str, Any], tables: Sequence[Table
 
     made = {table.board: table for table in tables if table.suite == manifest["suite"]}
     return [
-        check_expected(
-            read_expected(board["expected"], manifest, board), store, manifest, made[board["name"]]
-        )
+        check_expected(read_expected(_source(board), manifest, board), store, manifest, made[board["name"]])
         for board in boards_of(manifest)
         if board.get("expected") and board["name"] in made
     ]

@@ -55,8 +55,10 @@ def leave_report(
     tables: Sequence[Table],
     published: Sequence[PublishedLine] = (),
 ) -> None:
-    """Write `<store>/report.html` after a run and say so. tables: the suite's."""
-    output.note(_line(_write(store, [manifest], None, tables, {manifest["suite"]: published})))
+    """Write `<store>/report.html` after a run and say so; a quick look gets a page of its own. tables: the
+    suite's."""
+    name = str(store.path / f"report-{manifest['suite']}.html") if manifest.get("overrides") else None
+    output.note(_line(_write(store, [manifest], name, tables, {manifest["suite"]: published})))
 
 
 def _write(

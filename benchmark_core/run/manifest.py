@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 from ..plan.model import Plan
 from ..registry import Registry
 from ..spec import KINDS, AttackSpec, ExplainerSpec, MethodRef, MetricSpec
-from ..suite.model import Suite
+from ..suite.model import Board, Suite
 
 
 def manifest_name(suite: Suite) -> str:
@@ -58,7 +59,7 @@ def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
             for kind in ("defense", "attack", "explainer")
         },
         "controls": controls,
-        "boards": [dataclasses.asdict(board) for board in suite.boards],
+        "boards": [_board(board) for board in suite.boards],
         "left_out": dict(plan.left_out),
         "nodes": list(plan.nodes),
         "cells": [[dict(c.coordinates), c.key, c.selection, c.result] for c in plan.cells],
@@ -72,3 +73,9 @@ def _plain(params: Any) -> dict[str, Any]:
         for f in dataclasses.fields(params)
         for value in (getattr(params, f.name),)
     }
+
+
+def _board(board: Board) -> dict[str, Any]:
+    """A board with the text of its expected values, so that the store needs no file beside it."""
+    text = Path(board.expected).read_text(encoding="utf-8") if board.expected else None
+    return {**dataclasses.asdict(board), "expected_text": text}

@@ -270,14 +270,21 @@ def test_published_orders(filled, published, verdict, order):
 
 
 def test_orders_keep_columns_and_sources_apart(filled):
-    lines = [value(", source: Table 1", defense=d, printed=v) for d, v in zip(LEVELS, "123", strict=True)]
-    lines += [value(", source: Table 2", defense=d, printed=v) for d, v in zip(LEVELS, "321", strict=True)]
+    up = ("0.1", "0.2", "0.3")
+    lines = [value(", source: Table 1", defense=d, printed=v) for d, v in zip(LEVELS, up, strict=True)]
+    down = reversed(up)
+    lines += [value(", source: Table 2", defense=d, printed=v) for d, v in zip(LEVELS, down, strict=True)]
     lines += [value(defense=d, attack="fgsm", printed="0.5") for d in LEVELS]  # no two differ: no order
     found = check(filled, "values:\n" + "".join(lines)).orders
     assert [(o.name.rpartition(" · ")[2], o.verdict) for o in found] == [
         ("Table 1", "same order"),
         ("Table 2", "other order"),
     ]
+
+
+def test_percent_without_its_scale_is_told(filled):
+    with pytest.raises(ExpectedErrors, match=r"is a share: 97.1 of 1 cannot be; for percent add scale: 0.01"):
+        check(filled, "values:\n" + value(defense="Standard", printed="97.1"))
 
 
 # --- forms ---------------------------------------------------------------------------------------------
