@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 
@@ -33,8 +32,3 @@ class CountedModel(nn.Module):
 
     def _backward(self, n: int) -> None:
         self.backward_passes += n
-
-
-def device_of(model: nn.Module) -> torch.device:
-    parameter = next(model.parameters(), None)
-    return parameter.device if parameter is not None else torch.device("cpu")

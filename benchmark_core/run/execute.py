@@ -229,7 +229,7 @@ class _Run:
         task = self._task
         network = self.worker.build(self.node, task, self.device)
         # Trained from the passes' point of view: hooks count, nothing is frozen.
-        passes = _count_training(network)
+        passes = _TrainingCounter(network)
         with self._timed():
             network = self._create().train(network, task, self._context(torch.zeros(0, dtype=torch.int64)))
         for name, weight in network.state_dict().items():
@@ -499,10 +499,6 @@ class _TrainingCounter:
 
     def remove(self) -> None:
         self._hook.remove()
-
-
-def _count_training(network: nn.Module) -> _TrainingCounter:
-    return _TrainingCounter(network)
 
 
 @contextlib.contextmanager
