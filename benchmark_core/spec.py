@@ -311,6 +311,9 @@ class MetricSpec(MethodSpec):
     `conditional` (defined on a subset: `Scores.valid`), `set` (one number for all samples).
     reads: `success` when only a fresh prediction on the result counts, `cost` when only what it cost does:
     attacks may then stop early.
+    average: `median` for scores so skewed that a mean says little (a distance with a long tail).
+    failure: what a sample without a valid result counts as (infinity for the distance of a failed attack);
+    all samples then count, where the mean over valid ones is the mean over the easier ones.
     reference: it compares with another defense (`reference: LABEL` in the suite): its `model`, or the
     `result` of the same method on it.
     """
@@ -322,6 +325,25 @@ class MetricSpec(MethodSpec):
     range: tuple[float, float] = (-math.inf, math.inf)
     reads: Literal["success", "result", "cost"] = "result"
     reference: Literal["model", "result"] | None = None
+    average: Literal["mean", "median"] = "mean"
+    failure: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        where = f"metric {self.name!r}"
+        if self.average == "median" and self.scores in ("bernoulli", "set"):
+            raise ValueError(f"{where}: a median needs a number a sample, its scores are {self.scores!r}")
+        if self.failure is not None:
+            if self.scores != "conditional":
+                raise ValueError(
+                    f"{where}: failure says what invalid samples count as; scores must be conditional"
+                )
+            if math.isnan(self.failure):
+                raise ValueError(f"{where}: failure must be a number, got NaN")
+            if math.isinf(self.failure) and self.average != "median":
+                raise ValueError(
+                    f"{where}: with an infinite failure value only a median exists: average='median'"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

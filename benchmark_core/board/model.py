@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .blocks import CriticalDifference, WinsTiesLosses
 from .ranks import Standing
 from .statistics import Estimate
 
@@ -129,11 +130,44 @@ class Block:
 
 
 @dataclass(frozen=True)
+class AcrossRow:
+    """A row over all blocks. at: its coordinates. record: over blocks, rows it is separated from and better,
+    not separated from, worse. ranked: in how many blocks it is. mean: over blocks, None unless complete."""
+
+    at: Mapping[str, str]
+    record: WinsTiesLosses
+    ranked: int
+    mean: float | None
+
+    @property
+    def name(self) -> str:
+        return " · ".join(self.at.values())
+
+
+@dataclass(frozen=True)
+class Across:
+    """One column over the blocks that have it (two or more). blocks: their titles, in order.
+
+    rows: most wins less losses first, then by name: an order to read by, no ranking. critical: of the
+    complete rows (`compared`, indices into rows); None with fewer than `needed` blocks or two such rows.
+    """
+
+    column: Column
+    blocks: tuple[Mapping[str, str], ...]
+    rows: tuple[AcrossRow, ...]
+    critical: CriticalDifference | None
+    compared: tuple[int, ...]
+    needed: int
+
+
+@dataclass(frozen=True)
 class Table:
-    """A board of a suite. warnings: what the reader must know about its making (damaged records)."""
+    """A board of a suite. warnings: what the reader must know about its making (damaged records).
+    across: its columns over blocks; empty with one block."""
 
     suite: str
     version: int
     board: str
     blocks: tuple[Block, ...]
     warnings: tuple[str, ...] = ()
+    across: tuple[Across, ...] = ()

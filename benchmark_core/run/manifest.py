@@ -35,6 +35,8 @@ def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
             "direction": spec.direction,
             "range": [b if math.isfinite(b) else None for b in spec.range],
             "scores": spec.scores,
+            "average": spec.average,
+            "failure": None if spec.failure is None else str(spec.failure),
             "consumes": list(spec.consumes),
         }
     controls = [
