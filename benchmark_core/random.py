@@ -8,6 +8,7 @@ of splitmix64 (Steele, Lea, Flood 2014), in wrapping int64 arithmetic.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -33,6 +34,20 @@ def _mix(z: Tensor) -> Tensor:
     return z ^ _shift(z, 31)
 
 
+def _mix_(z: Tensor, work: Tensor) -> Tensor:
+    """`_mix` in place. work: memory of z's shape."""
+    for bits, factor in ((30, _MIX_1), (27, _MIX_2), (31, None)):
+        torch.bitwise_right_shift(z, bits, out=work)
+        z.bitwise_xor_(work.bitwise_and_((1 << (64 - bits)) - 1))
+        if factor is not None:
+            z.mul_(factor)
+    return z
+
+
+#: Numbers drawn at once: a few blocks of this many stay in the cache of a core.
+_BLOCK = 1 << 14
+
+
 class SampleRandom:
     """Draws for n samples. Every call is a new draw; `take` goes on with a part of the samples."""
 
@@ -51,24 +66,46 @@ class SampleRandom:
         part._state, part._draw = self._state[rows], self._draw
         return part
 
-    def _bits(self, shape: tuple[int, ...]) -> Tensor:
-        """(n, *shape) int64 of uniform bits."""
+    def _draw_all(
+        self, shape: tuple[int, ...], dtype: torch.dtype, make: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """(n, *shape) of `make(bits)`, block by block. bits: random int64, which `make` may overwrite."""
         self._draw += 1
         stream = _mix(self._state + _signed(self._draw * 0xD1342543DE82EF95 % (1 << 64)))
-        element = torch.arange(1, math.prod(shape) + 1, device=stream.device) * _GOLDEN
-        return _mix(stream[:, None] + element).view(len(stream), *shape)
+        count = math.prod(shape)
+        element = torch.arange(1, count + 1, device=stream.device) * _GOLDEN
+        drawn = torch.empty(len(stream), count, dtype=dtype, device=stream.device)
+        rows = max(1, _BLOCK // max(1, count))
+        for start in range(0, len(stream), rows):
+            z = stream[start : start + rows, None] + element
+            drawn[start : start + rows] = make(_mix_(z, torch.empty_like(z)))
+        return drawn.view(len(stream), *shape)
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """(n, *shape) float32, uniform in [low, high)."""
-        unit = _shift(self._bits(shape), 40).to(torch.float32) * 2.0**-24
+        unit = self._draw_all(
+            shape, torch.float32, lambda bits: _top(bits, 24).to(torch.float32).mul_(2.0**-24)
+        )
         return unit if (low, high) == (0.0, 1.0) else low + (high - low) * unit
 
     def normal(self, *shape: int) -> Tensor:
         """(n, *shape) float32, standard normal."""
-        unit = (_shift(self._bits(shape), 11).to(torch.float64) + 0.5) * 2.0**-53
-        return torch.special.ndtri(unit).to(torch.float32)
+
+        def make(bits: Tensor) -> Tensor:
+            return torch.special.ndtri(_top(bits, 53).to(torch.float64).add_(0.5).mul_(2.0**-53))
+
+        return self._draw_all(shape, torch.float32, make)
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """(n, *shape) int64, uniform in 0..high-1 (bias below high / 2^53)."""
-        unit = _shift(self._bits(shape), 11).to(torch.float64) * 2.0**-53
-        return (unit * high).to(torch.int64)
+
+        def make(bits: Tensor) -> Tensor:
+            return _top(bits, 53).to(torch.float64).mul_(2.0**-53).mul_(high)
+
+        return self._draw_all(shape, torch.int64, make)
+
+
+def _top(bits: Tensor, keep: int) -> Tensor:
+    """The top `keep` bits of int64 as a number, in place."""
+    shift = 64 - keep
+    return bits.bitwise_right_shift_(shift).bitwise_and_((1 << keep) - 1)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark_core import Count, MethodSpec, NonNegative, Number, Positive
+from benchmark_core import Count, MethodSpec, NonNegative, Number, Positive, Unit, Use, use
 
 Output = Literal["logit", "probability", "loss"]
 """The number that is explained: the logit of a class, its softmax probability, or the loss towards it."""
@@ -88,7 +89,83 @@ class ScfeParams:
     answer: Literal["nearest", "minimiser"] = "nearest"
 
 
+@dataclass(frozen=True, kw_only=True)
+class EccoParams:
+    """Energy-constrained counterfactuals: reach the target class where the model itself expects its inputs.
+
+    The defaults are those of CounterfactualExplanations.jl.
+    until: `boundary` stops at p_target >= threshold; `target-class` goes on until also no entry of the
+    gradient exceeds tol. threshold: a probability, or `uniform`: 1 / number of classes (what the library's
+    `:decision_threshold` means).
+    steps: at most. lr: step size of plain gradient descent (`descent`) or of Adam.
+    lam_distance, lam_energy: weights of ||x' - x||_1 (input units) and of the energy -logit_target.
+    reg: weight of the squared energy beside the energy.
+    decay: of the energy's weight over iterations k: `polynomial` a (b + k)^-decay_rate with
+    b = round(steps / 25), a = b / 10; `exponential` exp(-decay_rate k) every `decay_every` iterations, else
+    1; `none`.
+    start_noise: standard deviation of the noise added to the factual to start from, in input units.
+    lam_set_size: weight of the smooth size of the conformal prediction set (0: no such penalty), with its
+    `coverage` (1 - alpha), `kappa` (the size that costs nothing) and `temperature`.
+    """
+
+    until: Literal["boundary", "target-class"] = "target-class"
+    threshold: Unit | Literal["uniform"] = 0.5
+    tol: NonNegative = 0.01
+    steps: Count = 100
+    lr: Positive = 0.1
+    optimiser: Literal["descent", "adam"] = "descent"
+    lam_distance: NonNegative = 0.1
+    lam_energy: NonNegative = 1.0
+    reg: NonNegative = 0.001
+    decay: Literal["polynomial", "exponential", "none"] = "polynomial"
+    decay_rate: NonNegative = 0.9
+    decay_every: Count = 1
+    start_noise: NonNegative = 0.1
+    lam_set_size: NonNegative = 0.0
+    coverage: Unit = 0.95
+    kappa: NonNegative = 1.0
+    temperature: Positive = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class EcccoParams(EccoParams):
+    """Energy-constrained conformal counterfactuals, with the published settings for MNIST.
+
+    For California Housing the paper has lam_distance 0.1, lam_set_size 0.1 and lam_energy 0.5. Params as for
+    ecco. The paper tunes decay_rate and decay_every over (0, 1), (0.01, 1) and (0.1, 1).
+    """
+
+    lr: Positive = 0.05
+    lam_distance: NonNegative = 0.01
+    lam_energy: NonNegative = 0.3
+    lam_set_size: NonNegative = 0.1
+    reg: NonNegative = 0.0
+    decay: Literal["polynomial", "exponential", "none"] = "exponential"
+    decay_rate: NonNegative = 0.1
+    start_noise: NonNegative = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactualParams:
+    """The input itself, unchanged: what any metric of a counterfactual gives to one that has not moved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealSampleParams:
+    """A random test sample whose label is the target: what any metric gives to real data of that class."""
+
+
+def _ecco_needs(params: EccoParams) -> Mapping[str, Use]:
+    if params.lam_set_size == 0:
+        return {}
+    return {"conformal": use("conformal-quantile", coverage=params.coverage)}
+
+
 _HERE = "benchmark_plugins.explainers"
+_ECCO = (
+    "Altmeyer, Farmanbar, van Deursen, Liem 2024, Faithful model explanations through energy-constrained "
+    "conformal counterfactuals, arXiv:2312.10648"
+)
 
 SPECS: tuple[MethodSpec, ...] = (
     MethodSpec.explainer(
@@ -123,5 +200,38 @@ SPECS: tuple[MethodSpec, ...] = (
         deterministic=True,
         cite="Wachter, Mittelstadt, Russell 2018, Counterfactual explanations without opening the black box, "
         "arXiv:1711.00399",
+    ),
+    MethodSpec.explainer(
+        "ecco",
+        f"{_HERE}.ecco:Ecco",
+        params=EccoParams,
+        produces="counterfactual",
+        needs=_ecco_needs,
+        cite=_ECCO,
+    ),
+    MethodSpec.explainer(
+        "eccco",
+        f"{_HERE}.ecco:Ecco",
+        params=EcccoParams,
+        produces="counterfactual",
+        needs=_ecco_needs,
+        cite=_ECCO,
+    ),
+    MethodSpec.explainer(
+        "factual",
+        f"{_HERE}.references:Factual",
+        params=FactualParams,
+        produces="counterfactual",
+        deterministic=True,
+        control=True,
+        cite="null control",
+    ),
+    MethodSpec.explainer(
+        "real-sample",
+        f"{_HERE}.references:RealSample",
+        params=RealSampleParams,
+        produces="counterfactual",
+        control=True,
+        cite="reference of real data",
     ),
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark_core import Count, DatasetSpec, MethodSpec, NonNegative, Unit, Use, use
+from benchmark_core import Count, DatasetSpec, MethodSpec, NonNegative, Positive, Unit, Use, use
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +66,45 @@ class ImplausibilityParams:
 
     k: how many of them; a class with fewer points is used whole.
     distance: l2, l1 (the plain sum, not divided by the number of features), cosine (1 - cos), or, for images,
-    ssim: (1 - SSIM) / 2 with the task's box scaled to [0, 1] and mirrored borders.
+    ssim: (1 - SSIM) / 2 with the task's box scaled to [0, 1]. auto: ssim on images, l2 on tables.
+    borders: what SSIM does there: `mirror` the image and average all pixels, or `crop` to pixels whose whole
+    window lies inside.
+    among: all, or valid (only counterfactuals whose predicted class is the target).
     """
 
     k: Count = 100
-    distance: Literal["l2", "l1", "cosine", "ssim"] = "l2"
+    distance: Literal["auto", "l2", "l1", "cosine", "ssim"] = "l2"
+    borders: Literal["mirror", "crop"] = "mirror"
+    among: Literal["all", "valid"] = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnfaithfulnessParams:
+    """Mean distance from the counterfactual to what the model itself expects of the target class.
+
+    chains: Langevin samples a class; keep: how many of them, those of the lowest energy, are compared with.
+    steps, form, step, noise, width, clip: of the sampler (state sgld-samples).
+    distance, borders, among: as for implausibility.
+    scale: `mean` of the distances, or `published`: times keep / chains, as the numbers of Altmeyer et al.
+    2024 are (their code sums over `keep` samples and divides by all of them).
+    """
+
+    chains: Count = 50
+    keep: Count = 25
+    steps: Count = 500
+    form: Literal["improper", "proper"] = "improper"
+    step: Positive = 2.0
+    noise: NonNegative = 0.01
+    width: Positive = 3.0
+    clip: Literal["none", "box"] = "none"
+    distance: Literal["auto", "l2", "l1", "cosine", "ssim"] = "l2"
+    borders: Literal["mirror", "crop"] = "mirror"
+    among: Literal["all", "valid"] = "all"
+    scale: Literal["mean", "published"] = "mean"
+
+    def __post_init__(self) -> None:
+        if self.keep > self.chains:
+            raise ValueError(f"keep must be at most chains ({self.chains}), got {self.keep}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +126,12 @@ def _implausibility_needs(params: ImplausibilityParams) -> Mapping[str, Use]:
     return {"index": use("neighbour-index")}
 
 
-def _implausibility_unfit(params: ImplausibilityParams, dataset: DatasetSpec) -> str | None:
+def _unfaithfulness_needs(params: UnfaithfulnessParams) -> Mapping[str, Use]:
+    names = ("chains", "steps", "form", "step", "noise", "width", "clip")
+    return {"sgld": use("sgld-samples", **{name: getattr(params, name) for name in names})}
+
+
+def _ssim_unfit(params: ImplausibilityParams | UnfaithfulnessParams, dataset: DatasetSpec) -> str | None:
     if params.distance == "ssim" and dataset.input != "image":
         return f"distance ssim compares images; {dataset.name} is {dataset.input}"
     return None
@@ -100,6 +139,10 @@ def _implausibility_unfit(params: ImplausibilityParams, dataset: DatasetSpec) ->
 
 _COUNTERFACTUAL = "benchmark_plugins.metrics.counterfactual"
 _COST = "benchmark_plugins.metrics.cost"
+_ALTMEYER = (
+    "Altmeyer, Farmanbar, van Deursen, Liem 2024, Faithful model explanations through energy-constrained "
+    "conformal counterfactuals, arXiv:2312.10648"
+)
 
 SPECS: tuple[MethodSpec, ...] = (
     MethodSpec.metric(
@@ -154,11 +197,23 @@ SPECS: tuple[MethodSpec, ...] = (
         params=ImplausibilityParams,
         consumes=("counterfactual",),
         direction="lower",
+        scores="conditional",
         range=(0.0, math.inf),
         needs=_implausibility_needs,
-        unfit=_implausibility_unfit,
-        cite="Altmeyer et al. 2024, Faithful model explanations through energy-constrained conformal "
-        "counterfactuals, arXiv:2312.10648",
+        unfit=_ssim_unfit,
+        cite=_ALTMEYER,
+    ),
+    MethodSpec.metric(
+        "unfaithfulness",
+        f"{_COUNTERFACTUAL}:Unfaithfulness",
+        params=UnfaithfulnessParams,
+        consumes=("counterfactual",),
+        direction="lower",
+        scores="conditional",
+        range=(0.0, math.inf),
+        needs=_unfaithfulness_needs,
+        unfit=_ssim_unfit,
+        cite=_ALTMEYER,
     ),
     MethodSpec.metric(
         "runtime",

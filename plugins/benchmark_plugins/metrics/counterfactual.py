@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,11 @@ from .catalogue_counterfactual import (
     ImplausibilityParams,
     LofParams,
     SparsityParams,
+    UnfaithfulnessParams,
     ValidityParams,
 )
+
+Distance = Literal["auto", "l2", "l1", "cosine", "ssim"]
 
 
 class Validity(Metric):
@@ -99,8 +103,6 @@ class Implausibility(Metric):
 
     def measure(self, result: Counterfactual, model: nn.Module, ctx: MetricContext) -> Scores:
         index = _index(ctx)
-        low = ctx.task.lower.min().to(result.x_cf)
-        width = ctx.task.upper.max().to(result.x_cf) - low
         scores = result.x_cf.new_empty(len(result.x_cf))
         done = 0
         for c, rows, start, stop in _by_target(index, ctx):
@@ -109,16 +111,32 @@ class Implausibility(Metric):
                     f"implausibility: class {ctx.task.classes[c]!r} has no training points to compare with; "
                     "leave the class out of the targets"
                 )
-            x_cf, points = result.x_cf[rows], _points(index, start, stop, ctx)
-            k = min(self.params.k, stop - start)
-            if self.params.distance == "ssim":
-                distances, _ = ssim_knn((x_cf - low) / width, (points - low) / width, k, crop=False)
-            else:
-                distances, _ = knn(x_cf, points, k, self.params.distance)
-            scores[rows] = distances.mean(1)
+            points = _points(index, start, stop, ctx)
+            scores[rows] = _mean_distance(
+                result.x_cf[rows], points, self.params.k, self.params.distance, self.params.borders, ctx
+            )
             done += len(rows)
             ctx.progress(done, len(scores))
-        return Scores(scores)
+        return Scores(scores, _among(self.params.among, result, model, ctx))
+
+
+class Unfaithfulness(Metric):
+    """Mean distance from x' to the `keep` samples of lowest energy that Langevin dynamics draws from the
+    model for the target class (Altmeyer et al. 2024; state sgld-samples)."""
+
+    params: UnfaithfulnessParams
+
+    def measure(self, result: Counterfactual, model: nn.Module, ctx: MetricContext) -> Scores:
+        p = self.params
+        samples = ctx.states["sgld"]["x"][:, : p.keep].to(result.x_cf)
+        scores = result.x_cf.new_empty(len(result.x_cf))
+        target = _target(ctx)
+        for c in target.unique().tolist():
+            rows = target == c
+            scores[rows] = _mean_distance(result.x_cf[rows], samples[c], p.keep, p.distance, p.borders, ctx)
+        if p.scale == "published":
+            scores *= p.keep / p.chains
+        return Scores(scores, _among(p.among, result, model, ctx))
 
 
 def _target(ctx: MetricContext) -> Tensor:
@@ -130,6 +148,22 @@ def _target(ctx: MetricContext) -> Tensor:
 def _reached(result: Counterfactual, model: nn.Module, ctx: MetricContext) -> Tensor:
     """(n,) bool: a fresh prediction on x' is the target."""
     return ctx.logits(model, result.x_cf).argmax(1) == _target(ctx)
+
+
+def _mean_distance(
+    x: Tensor, points: Tensor, k: int, distance: Distance, borders: str, ctx: MetricContext
+) -> Tensor:
+    """Mean distance from x (m, *shape) to its min(k, N) nearest of the points (N, *shape): (m,)."""
+    k = min(k, len(points))
+    if distance == "auto":
+        distance = "ssim" if ctx.task.is_image else "l2"
+    if distance == "ssim":
+        low = ctx.task.lower.min().to(x)
+        width = ctx.task.upper.max().to(x) - low
+        nearest, _ = ssim_knn((x - low) / width, (points - low) / width, k, crop=borders == "crop")
+    else:
+        nearest, _ = knn(x, points, k, distance)
+    return nearest.mean(1)
 
 
 def _among(among: str, result: Counterfactual, model: nn.Module, ctx: MetricContext) -> Tensor | None:
