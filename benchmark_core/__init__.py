@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     )
     from .random import SampleRandom
     from .spec import (
+        Archive,
         AttackRef,
         Count,
         DatasetSpec,
+        DataSource,
         Eps,
         ExplainerRef,
         File,
@@ -63,8 +65,9 @@ _HOME = {
     ),
     "random": ("SampleRandom",),
     "spec": (
-        "AttackRef", "Count", "DatasetSpec", "Eps", "ExplainerRef", "File", "MethodRef", "MethodSpec",
-        "ModelRef", "NoParams", "NonNegative", "Number", "Operational", "Positive", "Unit", "Use", "use",
+        "Archive", "AttackRef", "Count", "DataSource", "DatasetSpec", "Eps", "ExplainerRef", "File",
+        "MethodRef", "MethodSpec", "ModelRef", "NoParams", "NonNegative", "Number", "Operational", "Positive",
+        "Unit", "Use", "use",
     ),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pluggy
 
 from . import __version__, hookspecs
-from .errors import RobexError, did_you_mean, one_line
+from .errors import RobexError, cut, did_you_mean, one_line, printable
+from .guard import PluginStopped, guarded, seconds_allowed
+from .mistakes import hook_mistake, near, place_of, placed_specs, spec_mistake
+from .sources import distribution_of, first_seen, is_editable, locations, top_package, unchanged
 from .spec import KINDS, Kind, MethodRef, MethodSpec
 
 GROUP = "robex"
@@ -44,8 +46,12 @@ class Origin:
     file: str
     editable: bool
 
+    @property
+    def title(self) -> str:
+        return f"{self.distribution} {self.version}".strip()
+
     def __str__(self) -> str:
-        return f"{self.distribution} {self.version}".strip() + f" ({self.file})"
+        return f"{self.title} ({self.file})"
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class Registry:
         self.origins: dict[str, Origin] = {}
         self._specs: dict[tuple[Kind, str], MethodSpec] = {}
         self._owner: dict[tuple[Kind, str], str] = {}
+        self._places: dict[tuple[Kind, str], str] = {}
         self._lost: dict[tuple[str, str], str] = {}
         self.files: tuple[str, ...] = ()
 
@@ -82,6 +89,7 @@ class Registry:
         only those are loaded, `-name` leaves one out.
         """
         registry = cls()
+        seconds_allowed()  # a wrong variable is the user's mistake, not every plugin's
         selection = _Selection.parse(os.environ.get("ROBEX_PLUGINS", "") if select is None else select)
         points = sorted(metadata.entry_points(group=GROUP), key=lambda p: p.name)
         for point in points:
@@ -137,17 +145,34 @@ class Registry:
 
     def create(self, ref: MethodRef) -> Any:
         """The method itself, made with its params: imports its target."""
-        spec = self.get(ref.kind, ref.name)
+        return self.implementation(self.get(ref.kind, ref.name))(ref.params)
+
+    def place(self, spec: MethodSpec) -> str:
+        """`file:line` where it is registered."""
+        return self._places[spec.kind, spec.name]
+
+    def implementation(self, spec: MethodSpec) -> type:
+        """The class that a spec's target names, imported. RobexError when it is no such class."""
+        from . import interfaces
+
         module_name, _, attribute = spec.target.partition(":")
-        module = self._module(spec, module_name)
+        mend = f"mend target in {self.place(spec)}"
         try:
-            cls = getattr(module, attribute)
-        except AttributeError:
+            module = self._module(spec, module_name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+                raise  # something that it imports
+            raise RobexError(f"{spec.kind} {spec.name}: there is no module {error.name}; {mend}") from None
+        cls = getattr(module, attribute, None)
+        base = getattr(interfaces, spec.kind.capitalize())
+        if cls is None:
+            raise RobexError(f"{spec.kind} {spec.name}: module {module_name} has no {attribute!r}; {mend}")
+        if not (isinstance(cls, type) and issubclass(cls, base)):
             raise RobexError(
-                f"{spec.kind} {spec.name}: module {module_name} has no {attribute!r}; mend target in "
-                f"{self.origin(spec).file}"
-            ) from None
-        return cls(ref.params)
+                f"{spec.kind} {spec.name}: {spec.target} is no {base.__name__}; derive it from "
+                f"benchmark_core.{base.__name__}, or {mend}"
+            )
+        return cls
 
     def code_hash(self, spec: MethodSpec) -> str | None:
         """sha256 of the source a method's numbers pass through. None for methods of an installed robex
@@ -159,7 +184,7 @@ class Registry:
         if self.origins[plugin].distribution == GROUP and not self.origins[plugin].editable:
             return None
         if plugin not in self._hashes:
-            self._hashes[plugin] = _unchanged(f"plugin {plugin}", self._sources(plugin))
+            self._hashes[plugin] = unchanged(f"plugin {plugin}", self._sources(plugin))
         return self._hashes[plugin]
 
     def check_code(self, spec: MethodSpec) -> None:
@@ -167,15 +192,15 @@ class Registry:
         imported: from then on what runs is what was hashed."""
         plugin = self._owner[spec.kind, spec.name]
         if self.code_hash(spec) is not None:
-            _unchanged(f"plugin {plugin}", self._sources(plugin))
+            unchanged(f"plugin {plugin}", self._sources(plugin))
 
     @cached_property
     def engine_hash(self) -> str | None:
         """The same for the engine: None when it is an installed release."""
-        if not _is_editable(_distribution_of(GROUP)):
+        if not is_editable(distribution_of(GROUP)):
             return None
         root = Path(__file__).parent
-        return _unchanged(
+        return unchanged(
             "robex itself", tuple(p for p in sorted(root.iterdir()) if p.name not in _SHOWS_ONLY)
         )
 
@@ -189,29 +214,37 @@ class Registry:
         dist = point.dist
         name, version = (dist.name, dist.version) if dist else ("?", "")
         try:
-            module = point.load()
+            with guarded(point.name):
+                module = point.load()
         except Exception as error:
-            self._problem(point.name, f"{name} {version}, {point.value}", error)
+            self._problem(point.name, f"{name} {version}, {point.value}".replace(" ,", ","), error)
             return
-        origin = Origin(
-            point.name, name, version, getattr(module, "__file__", None) or "?", _is_editable(dist)
-        )
-        self._register(point.name, module, origin)
+        file = getattr(sys.modules.get(point.module), "__file__", None) or "?"
+        self._register(point.name, module, Origin(point.name, name, version, file, is_editable(dist)))
 
     def _load_file(self, path: Path) -> None:
         name = f"file:{path.stem}"
+        if any(
+            origin.file != "?" and Path(origin.file).resolve() == path for origin in self.origins.values()
+        ):
+            return  # an installed plugin that is also named as a file
         try:
             if not path.is_file():
-                raise RobexError("no such file")
+                raise RobexError("not a file" if path.exists() else "no such file")
+            if not path.stem.isidentifier():
+                raise RobexError(f"{path.stem!r} cannot be the name of a Python module; rename the file")
             # A module name that is stable and unique to the path, so that targets can be imported by workers.
             module_name = path.stem
             known = sys.modules.get(module_name)
             if known is not None and getattr(known, "__file__", None) != str(path):
-                raise RobexError(f"a module called {module_name} is loaded already; rename the file")
+                other = getattr(known, "__file__", None)
+                where = f" from {other}" if other else ""
+                raise RobexError(f"a module called {module_name} is loaded already{where}; rename the file")
             if known is None:
                 _refuse_shadow(module_name, path)
-                _first_seen.pop(f"plugin {name}", None)
-                known = _load_module(module_name, path)
+                first_seen.pop(f"plugin {name}", None)
+                with guarded(name):
+                    known = _load_module(module_name, path)
         except Exception as error:
             self._problem(name, str(path), error)
             return
@@ -219,7 +252,8 @@ class Registry:
 
     def _register(self, name: str, module: Any, origin: Origin) -> None:
         if self.manager.is_blocked(name) or self.manager.has_plugin(name):
-            self.problems.append(PluginProblem(name, str(origin), "a plugin of this name is loaded already"))
+            message = f"a plugin of this name is loaded already: {self.origins.get(name, 'robex')}"
+            self.problems.append(PluginProblem(name, str(origin), message))
             return
         try:
             self.manager.register(module, name)
@@ -227,7 +261,7 @@ class Registry:
         except (pluggy.PluginValidationError, ValueError) as error:
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
-            self._problem(name, str(origin), error)
+            self._problem(name, str(origin), hook_mistake(module, error))
             return
         if not self.manager.get_hookcallers(module):
             self.manager.unregister(name=name)
@@ -237,40 +271,52 @@ class Registry:
         for implementation in self.manager.hook.register_methods.get_hookimpls():
             if implementation.plugin_name == name:
                 try:
-                    specs = list(cast(Iterable[MethodSpec], implementation.function()))
+                    with guarded(name):
+                        specs = list(placed_specs(implementation.function, origin.file))
                 except Exception as error:
                     self._problem(name, str(origin), error)
                     continue
-                for spec in specs:
-                    self._add(name, origin, spec)
+                for spec, place in specs:
+                    self._add(name, origin, spec, place)
 
-    def _add(self, plugin: str, origin: Origin, spec: MethodSpec) -> None:
-        if not isinstance(spec, MethodSpec):
-            self._problem(
-                plugin, str(origin), TypeError(f"register_methods must yield MethodSpecs, got {spec!r}")
-            )
+    def _add(self, plugin: str, origin: Origin, spec: Any, place: str) -> None:
+        if mistake := spec_mistake(spec):
+            self.problems.append(PluginProblem(plugin, str(origin), f"{mistake} ({place})"))
             return
         key = (spec.kind, spec.name)
-        if key in self._specs:
-            first = self.origins[self._owner[key]]
-            message = f'two plugins register the {spec.kind} "{spec.name}": {first} and {origin}'
-            self.problems.append(
-                PluginProblem(plugin, str(origin), f"{message}; disable one with ROBEX_PLUGINS=-name")
-            )
-            del self._specs[key], self._owner[key]
-            self._lost[key] = message
-        elif key in self._lost:
-            self._lost[key] += f" and {origin}"
+        if key in self._specs or key in self._lost:
+            self._lose(key, plugin, origin, place)
         else:
             self._specs[key] = spec
             self._owner[key] = plugin
+            self._places[key] = place
+
+    def _lose(self, key: tuple[Kind, str], plugin: str, origin: Origin, place: str) -> None:
+        """A name that is claimed twice is nobody's."""
+        claim = f"{origin.title} ({place})"
+        if key in self._lost:
+            self._lost[key] += f" and {claim}"
+            return
+        first = self.origins[self._owner[key]]
+        own = first.plugin == plugin
+        who, advice = "one plugin registers", "rename one of them"
+        if not own:
+            who, advice = "two plugins register", "leave one out with ROBEX_PLUGINS=-NAME"
+        self._lost[key] = (
+            f'{who} the {key[0]} "{key[1]}"{" twice" * own}: {first.title} ({self._places[key]}) and {claim}'
+        )
+        self.problems.append(PluginProblem(plugin, str(origin), f"{self._lost[key]}; {advice}"))
+        del self._specs[key], self._owner[key], self._places[key]
 
     def _problem(self, name: str, source: str, error: BaseException) -> None:
         trace = "".join(traceback.format_exception(error))
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
-        own = [f for f in frames if f.filename.endswith(".py") and "importlib" not in f.filename]
-        line = f" (line {own[-1].lineno} of {Path(own[-1].filename).name})" if own else ""
-        self.problems.append(PluginProblem(name, source, f"{one_line(error)}{line}", trace))
+        place = place_of((error.__cause__ if isinstance(error, PluginStopped) else None) or error)
+        text = one_line(error)
+        if isinstance(error, SyntaxError) and error.filename:
+            text = f"{type(error).__name__}: {error.msg}"
+            place = f"{near(error.filename)}:{error.lineno or 1}"
+        text = printable(cut(text))
+        self.problems.append(PluginProblem(name, source, f"{text} ({place})" if place else text, trace))
 
     def _module(self, spec: MethodSpec, name: str) -> Any:
         """The module of a target. A local plugin file may keep its implementation in a module beside it; two
@@ -294,7 +340,7 @@ class Registry:
                 sources = {*file.parent.glob("*.py"), *beside}
             else:
                 tops = {s.target.partition(".")[0].partition(":")[0] for s in self._owned(plugin)}
-                sources = {_top_package(file), *(path for top in tops for path in _locations(top))}
+                sources = {top_package(file), *(path for top in tops for path in locations(top))}
             self._source_paths[plugin] = tuple(sorted(sources))
         return self._source_paths[plugin]
 
@@ -348,79 +394,6 @@ def _load_module(name: str, path: Path) -> Any:
         del sys.modules[name]
         raise
     return module
-
-
-def _distribution_of(name: str) -> metadata.Distribution | None:
-    try:
-        return metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _is_editable(dist: metadata.Distribution | None) -> bool:
-    """Whether source may change under an unchanged version: editable, or not installed at all."""
-    if dist is None:
-        return True
-    try:
-        text = dist.read_text("direct_url.json")
-        return bool(text) and bool(json.loads(text or "{}").get("dir_info", {}).get("editable"))
-    except (OSError, ValueError):
-        return False
-
-
-def _locations(top: str) -> list[Path]:
-    """Where a top-level package or module lies, without importing it."""
-    try:
-        found = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return []
-    if found is None:
-        return []
-    if found.submodule_search_locations is not None:
-        return [Path(p) for p in found.submodule_search_locations]
-    return [Path(found.origin)] if found.origin else []
-
-
-def _top_package(file: Path) -> Path:
-    """The outermost package folder that holds a module file, or the file itself."""
-    top = file
-    while (top.parent / "__init__.py").is_file():
-        top = top.parent
-    return top
-
-
-def _python_files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from path.rglob("*.py")
-    elif path.is_file():
-        yield path
-
-
-#: What the sources of a plugin hashed to when this process first looked.
-_first_seen: dict[str, str] = {}
-
-
-def _unchanged(what: str, sources: tuple[Path, ...]) -> str:
-    """The hash of source files; RobexError if it is not what this process saw first."""
-    found = _hash_sources(sources)
-    if _first_seen.setdefault(what, found) != found:
-        raise RobexError(f"the source of {what} changed while it was in use; run the same command again")
-    return found
-
-
-def _hash_sources(sources: tuple[Path, ...]) -> str:
-    digest = hashlib.sha256()
-    for source in sources:
-        for path in sorted(_python_files(source)):
-            status = path.stat()
-            digest.update(os.path.relpath(path, source.parent).encode())
-            digest.update(_file_hash(str(path), status.st_mtime_ns, status.st_size))
-    return digest.hexdigest()
-
-
-@cache
-def _file_hash(path: str, mtime_ns: int, size: int) -> bytes:
-    return hashlib.sha256(Path(path).read_bytes()).digest()
 
 
 def versions(registry: Registry) -> dict[str, str]:

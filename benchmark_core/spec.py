@@ -262,12 +262,52 @@ class MethodSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Archive:
+    """A tar or zip file that holds a data file. member: its path inside; bytes: of the archive."""
+
+    member: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSource:
+    """Where an official data file can be had. No part of any key: what counts is the file's sha256.
+
+    bytes: size of the file.
+    urls: http(s) addresses of the same file, tried in order; none when it can only be got by hand.
+    page: where a person finds it; needed without urls.
+    archive: set when the urls are of an archive that holds the file.
+    """
+
+    bytes: int
+    urls: tuple[str, ...] = ()
+    page: str = ""
+    archive: Archive | None = None
+
+    def __post_init__(self) -> None:
+        if not self.urls and not self.page:
+            raise ValueError("a data source needs urls, or the page where a person gets the file")
+        if wrong := [url for url in self.urls if not url.startswith(("https://", "http://"))]:
+            raise ValueError(f"a data source is downloaded by http or https, got {wrong[0]!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetSpec(MethodSpec):
-    """input: what one sample is. files: {file name: sha256} of every file it reads (part of the key)."""
+    """input: what one sample is. files: {file name: sha256} of every file it reads (part of the key).
+
+    sources: {file name: DataSource} of the files that lie in the data folder, see `robex data`.
+    """
 
     input: InputType
     files: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, DataSource] = field(default_factory=dict)
     deterministic: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if stray := sorted(set(self.sources) - set(self.files)):
+            raise ValueError(f"dataset {self.name!r}: sources names {stray[0]!r}, which files does not")
 
 
 @dataclass(frozen=True, kw_only=True)

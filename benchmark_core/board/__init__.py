@@ -3,7 +3,19 @@ manifest that a run leaves in it; neither plugins nor torch.
 """
 
 from .aggregate import boards_of, make_board
+from .headline import make_boards
 from .model import Block, Cell, Column, Row, Table
 from .table import FORMATS, render
 
-__all__ = ["FORMATS", "Block", "Cell", "Column", "Row", "Table", "boards_of", "make_board", "render"]
+__all__ = [
+    "FORMATS",
+    "Block",
+    "Cell",
+    "Column",
+    "Row",
+    "Table",
+    "boards_of",
+    "make_board",
+    "make_boards",
+    "render",
+]

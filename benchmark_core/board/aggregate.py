@@ -1,30 +1,28 @@
 """From a suite's manifest and its records to tables: which cells make rows and columns, and their estimates.
 
-Scores are read one column at a time, so that memory does not grow with the board.
+Scores are read one column at a time, so that memory does not grow with the number of columns.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import RobexError, did_you_mean
-from ..store import DamagedNode, Store
+from ..store import Store
 from . import gates
+from .across import completed
+from .cells import COORDINATES, Reader, Rule, Seed, is_binary, rule_of
 from .model import Block, Cell, Column, Flag, Ranking, Row, Table
-from .standing import by_seed, rank, reordered, worst_of
-from .statistics import Scores, estimate_rows
+from .ranks import Some
+from .standing import rank, reordered, worst_of
+from .statistics import Scores, estimate_column
 
-if TYPE_CHECKING:
-    import numpy as np
-
-#: Coordinates in the order in which they are shown; seeds are averaged.
-COORDINATES = ("dataset", "model", "defense", "attack", "explainer", "on")
+_HELD_BYTES = 256 * 2**20  # of a column that is worked on
 
 #: The attack that a column of worst cases names.
 WORST = "worst"
@@ -77,9 +75,14 @@ def boards_of(manifest: Mapping[str, Any], name: str | None = None) -> list[dict
     return [board for board in boards if board["name"] == name]
 
 
-def make_board(store: Store, manifest: Mapping[str, Any], board: Mapping[str, Any]) -> Table:
-    """The table of one board, from whatever the store holds of it now."""
-    return _Maker(store, manifest, board).table()
+def make_board(store: Store | None, manifest: Mapping[str, Any], board: Mapping[str, Any]) -> Table:
+    """The table of one board, from whatever the store holds of it now (None: nothing). Damaged nodes are set
+    aside."""
+    reader = Reader(store, set_aside=True)
+    try:
+        return completed(_Maker(reader, manifest, board).table(), manifest)
+    finally:
+        reader.close()
 
 
 @dataclass(frozen=True)
@@ -92,38 +95,58 @@ class _Place:
     column: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """One seed of a cell: the keys of its scores, of the samples it was measured on, and of what was
-    measured."""
+class _Rows(Sequence[Scores | None]):
+    """The scores of a column, one a row (None: it does not apply), read when they are asked for. While a
+    column is worked on it stays in memory if it is not too large; afterwards only the row asked for last
+    does."""
 
-    seed: int
-    key: str
-    selection: str
-    result: str
+    def __init__(self, read: Callable[[int], Scores | None], count: int) -> None:
+        self._read, self._count = read, count
+        self.done: dict[int, int] = {}  # seeds that are there, of the rows read so far
+        self._held: dict[int, Scores | None] = {}
+        self._free = _HELD_BYTES
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, row: Any) -> Any:
+        if row in self._held:
+            return self._held[row]
+        scores = self._read(range(self._count)[row])
+        there = [] if scores is None else [v for v in scores.values if v is not None]
+        self.done[row], size = len(there), sum(v.nbytes for v in there)
+        if size > self._free and self._held:
+            self._held.clear()
+            self._free = 0
+        self._free -= size
+        self._held[row] = scores
+        return scores
+
+    def release(self) -> None:
+        self._held.clear()
+        self._free = 0
 
 
 @dataclass
 class _Made:
-    """A column under construction: its cells and scores, one a row (None: it does not apply)."""
+    """A column under construction: its cells and scores, one a row."""
 
     column: Column
     cells: list[Cell]
-    scores: list[Scores | None]
+    scores: _Rows
+    seeds: list[Seed]
     results: list[tuple[str, ...]]
-    samples: set[tuple[int, bytes]]
+    samples: set[tuple[int, str, str]]
 
 
 @dataclass
 class _Maker:
-    store: Store
+    reader: Reader
     manifest: Mapping[str, Any]
     board: Mapping[str, Any]
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._samples: dict[str, tuple[int, bytes] | None] = {}
-        self._made_with: dict[str, str] = {}  # key of a record -> what can change its last digits
         labels = self.manifest["labels"]
         kinds = {"on": "attack"}
         self._order = {
@@ -139,36 +162,45 @@ class _Maker:
         if changed := self.manifest.get("overrides"):
             shown = ", ".join(f"{name} {value}" for name, value in changed.items())
             self.warnings.append(f"A quick look, not the whole suite: {shown}.")
-        blocks: dict[tuple[tuple[str, str], ...], dict[_Place, list[_Wanted]]] = {}
+        blocks: dict[tuple[tuple[str, str], ...], dict[_Place, list[Seed]]] = {}
         for place, wanted in self._cells().items():
             blocks.setdefault(place.block, {})[place] = wanted
+        made = tuple(self._block(block, blocks[block]) for block in sorted(blocks, key=self._rank))
         return Table(
             self.manifest["suite"],
             self.manifest["version"],
             self.board["name"],
-            tuple(self._block(block, blocks[block]) for block in sorted(blocks, key=self._rank)),
-            tuple(self.warnings),
+            made,
+            (*self.warnings, *self.reader.damaged),
         )
 
     # -- which cells --
 
-    def _cells(self) -> dict[_Place, list[_Wanted]]:
-        rows = self.board["rows"]
-        metrics = set(self._metrics)
-        cells: dict[_Place, list[_Wanted]] = {}
+    def _cells(self) -> dict[_Place, list[Seed]]:
+        cells: dict[_Place, list[Seed]] = {}
+        places: dict[tuple[str | None, ...], list[Seed] | None] = {}
         for at, key, selection, result in self.manifest["cells"]:
-            if at["metric"] not in metrics or any(c not in at for c in rows):
-                continue
-            if self.board.get("without") in at:
-                continue
-            place = _Place(
-                tuple((c, at[c]) for c in COORDINATES if c == "dataset" and c in rows),
-                tuple((c, at[c]) for c in COORDINATES if c != "dataset" and c in rows),
-                at["metric"],
-                tuple((c, at[c]) for c in COORDINATES if c in at and c not in rows),
-            )
-            cells.setdefault(place, []).append(_Wanted(at["seed"], key, selection, result))
+            spot = tuple(map(at.get, (*COORDINATES, "metric")))
+            if spot not in places:
+                place = self._place(at)
+                places[spot] = None if place is None else cells.setdefault(place, [])
+            if (seeds := places[spot]) is not None:
+                seeds.append(Seed(at["seed"], key, selection, result))
         return cells
+
+    def _place(self, at: Mapping[str, str]) -> _Place | None:
+        """Where the cells at these coordinates stand; None when they are not of this board."""
+        rows = self.board["rows"]
+        if at["metric"] not in self._metrics or any(c not in at for c in rows):
+            return None
+        if self.board.get("without") in at:
+            return None
+        return _Place(
+            tuple((c, at[c]) for c in COORDINATES if c == "dataset" and c in rows),
+            tuple((c, at[c]) for c in COORDINATES if c != "dataset" and c in rows),
+            at["metric"],
+            tuple((c, at[c]) for c in COORDINATES if c in at and c not in rows),
+        )
 
     def _rank(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[int, int]]:
         """Sorts coordinates by the order of the suite; `clean` comes before attacks."""
@@ -176,7 +208,7 @@ class _Maker:
 
     # -- one block --
 
-    def _block(self, block: tuple[tuple[str, str], ...], cells: Mapping[_Place, list[_Wanted]]) -> Block:
+    def _block(self, block: tuple[tuple[str, str], ...], cells: Mapping[_Place, list[Seed]]) -> Block:
         rows = list(dict.fromkeys(sorted((p.row for p in cells), key=self._rank)))
         heads = sorted(
             {(p.metric, p.column) for p in cells},
@@ -191,10 +223,8 @@ class _Maker:
         for metric, pairs in heads:
             wanted = [cells.get(_Place(block, row, metric, pairs), []) for row in rows]
             shown = {c: label for c, label in pairs if c not in constant}
-            made.append(self._column(metric, dict(pairs), shown, wanted))
-        made = self._with_worst_cases(made)
-        for one in made:
-            one.column = replace(one.column, ranking=self._ranking(one, names))
+            made.append(self._column(metric, dict(pairs), shown, wanted, names))
+        made = self._with_worst_cases(made, names)
         flags = self._flags(made, [dict(row) for row in rows])
         controls = set(self.manifest.get("controls", ()))
         made_rows = [
@@ -260,35 +290,43 @@ class _Maker:
         metric: str,
         at: dict[str, str],
         shown: dict[str, str],
-        wanted: Sequence[Sequence[_Wanted]],
+        wanted: Sequence[Sequence[Seed]],
+        names: Sequence[str],
     ) -> _Made:
         """The cells of a column."""
         about = self.manifest["metrics"][metric]
-        seeds = [sorted(w, key=lambda one: one.seed) for w in wanted]
-        scores = [self._scores(w) if w else None for w in seeds]
-        seen = {s for w in seeds for one in w if (s := self._samples_of(one.selection)) is not None}
-        keys = [tuple(one.key for one in w) for w in seeds]
-        column = Column(metric, at, shown, about["unit"], about["direction"], about["scores"], len(seen) <= 1)
-        if about["scores"] == "bernoulli" and not all(map(_is_binary, scores)):
-            about = {**about, "scores": "score"}  # the mean over several targets of a sample
+        rule, reader = rule_of(about), self.reader
+        rows = [sorted(w, key=lambda one: one.seed) for w in wanted]
+        every = [one for seeds in rows for one in seeds]
+        reader.fetch(every)
+
+        def read(row: int) -> Scores | None:
+            return rule.applied(reader.scores(rows[row])) if rows[row] else None
+
+        scores = _Rows(read, len(rows))
+        known = (reader.samples(key) for key in dict.fromkeys(one.selection for one in every))
+        # Rows that aim differently do not compare, even on the same samples.
+        seen = {(s.count, s.index, s.aims) for s in known if s is not None}
+        column = Column(
+            metric, at, shown, about["unit"], about["direction"], rule.kind, len(seen) <= 1,
+            average=about.get("average", "mean"),
+        )  # fmt: skip
+        if rule.kind == "bernoulli" and not all(s is None or is_binary(s) for s in scores):
+            rule = replace(rule, kind="score")  # the mean over several targets of a sample
             column = replace(column, kind="score")
-        if (
-            len(
-                mixed := sorted(
-                    {self._made_with[k] for of_row in keys for k in of_row if k in self._made_with}
-                )
-            )
-            > 1
-        ):
-            head = " ".join([metric, *shown.values()])
-            self.warnings.append(gates.mixed(head, mixed))
-        cells = self._estimated(about, scores, keys, [len(w) for w in seeds])
-        return _Made(column, cells, scores, [tuple(one.result for one in w) for w in seeds], seen)
+        made_with = sorted({e for one in every if (e := reader.environment(one.key)) is not None})
+        if len(made_with) > 1:
+            self.warnings.append(gates.mixed(" ".join([metric, *shown.values()]), made_with))
+        keys = [tuple(one.key for one in seeds) for seeds in rows]
+        cells = self._estimated(about, rule, scores, keys, [len(seeds) for seeds in rows])
+        results = [tuple(one.result for one in seeds) for seeds in rows]
+        return self._ranked(_Made(column, cells, scores, every, results, seen), rule, names)
 
     def _estimated(
         self,
         about: Mapping[str, Any],
-        scores: Sequence[Scores | None],
+        rule: Rule,
+        scores: _Rows,
         keys: Sequence[tuple[str, ...]],
         of: Sequence[int],
         *,
@@ -296,18 +334,22 @@ class _Maker:
     ) -> list[Cell]:
         low, high = about["range"]
         limits = (-math.inf if low is None else low, math.inf if high is None else high)
-        there = [s for s in scores if s is not None]
-        estimates = iter(estimate_rows(there, about["scores"], limits))
-        return [
-            Cell(None, 0, 0)
-            if s is None
-            else Cell(
-                next(estimates), sum(v is not None for v in s.values), of[i], keys[i], by_seed(s), derived
-            )
-            for i, s in enumerate(scores)
-        ]
+        applies = [i for i, count in enumerate(of) if count]
+        found = estimate_column(
+            Some(scores, applies), rule.kind, limits, quantile=rule.quantile, infinite=rule.infinite
+        )
+        cells = [Cell(None, 0, 0)] * len(of)
+        for i, (estimate, means) in zip(applies, found, strict=True):
+            cells[i] = Cell(estimate, scores.done[i], of[i], keys[i], means, derived)
+        return cells
 
-    def _with_worst_cases(self, made: list[_Made]) -> list[_Made]:
+    def _ranked(self, made: _Made, rule: Rule, names: Sequence[str]) -> _Made:
+        """The column with what comparing its rows says. Its scores are not kept."""
+        made.column = replace(made.column, ranking=self._ranking(made, rule, names))
+        made.scores.release()
+        return made
+
+    def _with_worst_cases(self, made: list[_Made], names: Sequence[str]) -> list[_Made]:
         """After the columns of a metric on several attacks, one for the worst of them, sample by sample."""
         found: list[_Made] = []
         for metric, group in groupby(made, key=lambda one: one.column.metric):
@@ -325,94 +367,49 @@ class _Maker:
                 and len(others) == 1
                 and len(samples) <= 1
             ):
-                found.append(self._worst(about, attacks))
+                found.append(self._worst(about, attacks, names))
         return found
 
-    def _worst(self, about: Mapping[str, Any], attacks: Sequence[_Made]) -> _Made:
+    def _worst(self, about: Mapping[str, Any], attacks: Sequence[_Made], names: Sequence[str]) -> _Made:
         label = f"{WORST} of {len(attacks)}"
-        first = attacks[0].column
-        scores = [
-            worst_of([one.scores[i] for one in attacks], higher=about["direction"] == "higher")
-            for i in range(len(attacks[0].cells))
-        ]
-        keys = [
-            tuple(key for one in attacks for key in one.cells[i].keys) for i in range(len(attacks[0].cells))
-        ]
-        of = [max(one.cells[i].of for one in attacks) for i in range(len(attacks[0].cells))]
+        first, rows = attacks[0].column, range(len(attacks[0].cells))
+
+        def read(row: int) -> Scores | None:
+            return worst_of([one.scores[row] for one in attacks], higher=about["direction"] == "higher")
+
+        cells = [[one.cells[i] for one in attacks] for i in rows]
+        keys = [tuple(key for cell in row for key in cell.keys) for row in cells]
+        of = [max(cell.of for cell in row) if all(cell.of for cell in row) else 0 for row in cells]
         column = replace(
             first,
             at={**first.at, "attack": label},
             shown={**first.shown, "attack": label},
             comparable=all(one.column.comparable for one in attacks),
         )
-        cells = self._estimated(about, scores, keys, of, derived=True)
-        return _Made(column, cells, scores, [()] * len(cells), attacks[0].samples)
+        self.reader.fetch(one for made in attacks for one in made.seeds)
+        scores, rule = _Rows(read, len(rows)), rule_of(about)
+        made = self._estimated(about, rule, scores, keys, of, derived=True)
+        return self._ranked(
+            _Made(column, made, scores, [], [()] * len(made), attacks[0].samples), rule, names
+        )
 
-    def _ranking(self, made: _Made, names: Sequence[str]) -> Ranking | None:
+    def _ranking(self, made: _Made, rule: Rule, names: Sequence[str]) -> Ranking | None:
         column = made.column
         ranked = sum(c.estimate is not None and c.estimate.state == "ok" for c in made.cells)
         if column.direction is None or not column.comparable or ranked < 2:
             return None
-        return rank(column, names, [cell.estimate for cell in made.cells], made.scores)
+        estimates = [cell.estimate for cell in made.cells]
+        return rank(column, names, estimates, made.scores, quantile=rule.quantile)
 
     def _flags(self, made: Sequence[_Made], rows: Sequence[Mapping[str, str]]) -> list[list[Flag]]:
         """What looks odd about each row."""
+        self.reader.look_up(
+            key for m in made if "attack" in m.column.at for results in m.results for key in results
+        )
         views = [gates.View(m.column, m.cells, m.scores, m.results) for m in made]
-        return gates.flags(views, rows, self.manifest, self._vanished)
-
-    def _vanished(self, result: str) -> float | None:
-        """The share of samples on which an attack met no gradient, from its record."""
-        try:
-            return self.store.record(result)["notes"].get("vanished_gradient")
-        except DamagedNode:
-            return None
-
-    def _scores(self, wanted: Sequence[_Wanted]) -> Scores:
-        values: list[np.ndarray | None] = []
-        valid: list[np.ndarray | None] = []
-        for w in wanted:
-            tensors = self._tensors(w.key) or {}
-            values.append(tensors.get("values"))
-            valid.append(tensors.get("valid"))
-        seen = [self._samples_of(w.selection) for w in wanted]
-        counts = [s[0] for s in seen if s is not None]
-        return Scores(values, valid, min(counts, default=0), len({s for s in seen if s is not None}) <= 1)
-
-    def _samples_of(self, selection: str) -> tuple[int, bytes] | None:
-        """How many test samples a selection holds, and which: equal for equal samples. None: not known."""
-        if selection not in self._samples:
-            found = None
-            if tensors := self._tensors(selection):
-                import numpy as np
-
-                # Rows that aim differently do not compare, even on the same samples.
-                index = np.unique(tensors["index"])
-                aims = self.store.record(selection)["identity"].get("wish", {}).get("targets", "")
-                found = (len(index), index.tobytes() + str(aims).encode())
-            self._samples[selection] = found
-        return self._samples[selection]
-
-    def _tensors(self, key: str) -> dict[str, Any] | None:
-        if not self.store.has(key):
-            return None
-        try:
-            record = self.store.record(key)
-            self._made_with[key] = gates.environment_of(record)
-            return self.store.tensors(key, record, numpy=True)
-        except DamagedNode as error:
-            with contextlib.suppress(OSError):
-                self.store.set_aside(key)  # the next run computes it again
-            self.warnings.append(
-                f"{self.store.path}: {error}; it counts as missing until the suite runs again"
-            )
-            return None
+        return gates.flags(views, rows, self.manifest, self.reader.vanished)
 
 
 def _same(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Coordinates that all rows share."""
     return {c: label for c, label in rows[0].items() if all(row[c] == label for row in rows)}
-
-
-def _is_binary(scores: Scores | None) -> bool:
-    values = [] if scores is None else [v for v in scores.values if v is not None]
-    return all(bool(((v == 0) | (v == 1) | (v != v)).all()) for v in values)

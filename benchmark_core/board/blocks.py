@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .correlation import twice_ranks
 from .pairs import Pairs, holm
@@ -17,6 +17,8 @@ from .statistics import ALPHA, Estimate
 
 if TYPE_CHECKING:
     import numpy as np
+
+_Name = TypeVar("_Name")
 
 
 # --- two metrics -------------------------------------------------------------------------------------
@@ -76,10 +78,10 @@ class WinsTiesLosses:
         return f"{self.wins}-{self.ties}-{self.losses}"
 
 
-def wins_ties_losses(blocks: Sequence[Mapping[str, Standing | None]]) -> dict[str, WinsTiesLosses]:
+def wins_ties_losses(blocks: Sequence[Mapping[_Name, Standing | None]]) -> dict[_Name, WinsTiesLosses]:
     """blocks: the standings of the rows of each block by name; None, or no entry, where a row is not
     ranked."""
-    found: dict[str, WinsTiesLosses] = {}
+    found: dict[_Name, WinsTiesLosses] = {}
     for block in blocks:
         ranked = sum(standing is not None for standing in block.values())
         for name, standing in block.items():
@@ -97,13 +99,16 @@ def mean_over_blocks(
     measures: Sequence[tuple[str, str | None]], estimates: Sequence[Estimate | None]
 ) -> float | None:
     """The mean estimate of a row over blocks; None unless the (unit, direction) of all blocks agree and the
-    row is complete in each."""
+    row has a complete and finite one in each."""
     if len(set(measures)) != 1 or len(estimates) != len(measures):
         return None
     values = [
         e.value
         for e in estimates
-        if e is not None and e.value is not None and e.state not in ("incomplete", "nan")
+        if e is not None
+        and e.value is not None
+        and e.state not in ("incomplete", "nan")
+        and math.isfinite(e.value)
     ]
     return math.fsum(values) / len(values) if len(values) == len(estimates) else None
 

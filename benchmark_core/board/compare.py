@@ -5,18 +5,19 @@ with Holm's correction over all of them.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import RobexError, did_you_mean
 from ..store import Store
 from . import words
-from .cells import Place, Reader, Samples, Seed, cells_of, kind_of, shown
-from .formats import Interval, ascii_text, count, plural, show_interval, significant
+from .aggregate import WORST
+from .cells import COORDINATES, Place, Reader, Samples, Seed, cells_of, kind_of, rule_of
+from .formats import count, plural
 from .pairs import Pair, compare_common, compare_pair, holm
 from .provenance import reasons
+from .standing import worst_of
 from .statistics import ALPHA, Estimate, Kind, Scores, estimate_rows
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ Verdict = Literal["worse", "better", "differs", "no statement", "tie", "identica
 VERDICTS: tuple[Verdict, ...] = (
     "worse", "better", "differs", "no statement", "tie", "identical", "not comparable",
 )  # fmt: skip
-SYMBOLS: Mapping[Verdict, str] = {"worse": "▼", "better": "▲", "differs": "≠", "no statement": "?"}
-_ASCII = str.maketrans({"▼": "v", "▲": "^", "≠": "!"})
-_MOST_LISTED = 5
-_LEAST_NAME = 16
 
 
 @dataclass(frozen=True)
@@ -151,6 +148,7 @@ def compare_two_rows(side: Side, left: str, right: str) -> Comparison:
     reader = Reader(side.store)
     matcher = _Matcher(side, side, reader, reader, left, right, {})
     matcher.match(*parts)
+    matcher.match_worst(*parts)
     return Comparison(
         left, right, _adjusted(matcher.found), tuple(matcher.only_left), tuple(matcher.only_right),
         matcher.unmeasured, tuple(matcher.reasons(methods=False)), True, tuple(matcher.warnings),
@@ -214,13 +212,33 @@ class _Matcher:
             if all(has):
                 self._seen[0].extend(a)
                 self._seen[1].extend(b)
-                self.found.append(self._compare(at, a, b))
+                self.found.append(self._compare(at, [a], [b]))
             elif has[0]:
                 self.only_left.append(at)
             elif has[1]:
                 self.only_right.append(at)
             else:
                 self.unmeasured += 1
+
+    def match_worst(self, left: Mapping[Place, list[Seed]], right: Mapping[Place, list[Seed]]) -> None:
+        """The columns of worst cases over attacks that a board would have, each after its attacks."""
+        mine, theirs = _by_attack(self.left.manifest, left), _by_attack(self.right.manifest, right)
+        for place, attacks in mine.items():
+            others = theirs.get(place, {})
+            if set(attacks) != set(others) or not (
+                _same_samples(self.left_reader, attacks) and _same_samples(self.right_reader, others)
+            ):
+                continue
+            named = {**dict(place), "attack": f"{WORST} of {len(attacks)}"}
+            at = {**self.head, **{c: named[c] for c in (*COORDINATES, "metric") if c in named}}
+            cell = self._compare(at, list(attacks.values()), [others[attack] for attack in attacks])
+            rest = {c: label for c, label in cell.at.items() if c != "attack"}
+            last = max(
+                i
+                for i, one in enumerate(self.found)
+                if one.metric == cell.metric and rest.items() <= one.at.items() and "attack" in one.at
+            )
+            self.found.insert(last + 1, cell)
 
     def reasons(self, *, methods: bool) -> list[str]:
         return reasons(self.left_reader, self._seen[0], self.right_reader, self._seen[1], methods=methods)
@@ -229,15 +247,20 @@ class _Matcher:
     def warnings(self) -> list[str]:
         return list(dict.fromkeys([*self.left_reader.damaged, *self.right_reader.damaged]))
 
-    def _compare(self, at: Mapping[str, str], a: Sequence[Seed], b: Sequence[Seed]) -> ComparedCell:
+    def _compare(
+        self, at: Mapping[str, str], a: Sequence[Sequence[Seed]], b: Sequence[Sequence[Seed]]
+    ) -> ComparedCell:
+        """a, b: the seeds of the cell; of several attacks their worst case is compared."""
         metric = at["metric"]
         mine, theirs = self.left.manifest["metrics"][metric], self.right.manifest["metrics"][metric]
-        rows = [self.left_reader.scores(a), self.right_reader.scores(b)]
+        rule, higher = rule_of(theirs), theirs["direction"] == "higher"
+        sides = ((self.left_reader, a), (self.right_reader, b))
+        rows = [rule.applied(_scores(reader, seeds, higher=higher)) for reader, seeds in sides]
         kind = kind_of(theirs, rows)
         low, high = theirs["range"]
         limits = (-math.inf if low is None else low, math.inf if high is None else high)
         left, right = (
-            estimate_rows(rows, kind, limits)
+            estimate_rows(rows, kind, limits, quantile=rule.quantile, infinite=rule.infinite)
             if mine["scores"] == theirs["scores"]
             else [
                 estimate_rows([row], about["scores"])[0]
@@ -247,18 +270,21 @@ class _Matcher:
         cell = ComparedCell(
             {c: label for c, label in at.items() if c != "metric"},
             metric, theirs["unit"], theirs["direction"], kind, "not comparable", left, right,
-            len(b), rows[1].samples,
+            len(b[0]), rows[1].samples,
         )  # fmt: skip
         try:
             self._check_metric(metric, mine, theirs)
-            self._check_samples(metric, kind, a, b, rows)
+            for of_left, of_right in zip(a, b, strict=True):
+                self._check_samples(metric, kind, of_left, of_right, rows)
             if _identical(*rows):
                 nothing = Pair(0.0, 0.0, 0.0, 1.0, 1.0)
                 return replace(cell, verdict="identical", pair=nothing)
             for name, estimate in ((self.left_name, left), (self.right_name, right)):
                 self._check_state(name, estimate, metric)
-            pair = compare_pair(rows[1], rows[0], kind)
-            partly = kind == "conditional" and not all(_all_valid(row) for row in rows)
+            pair = compare_pair(rows[1], rows[0], kind, quantile=rule.quantile)
+            partly = (
+                kind == "conditional" and rule.quantile is None and not all(_all_valid(row) for row in rows)
+            )
             common = compare_common(rows[1], rows[0]) if partly else None
         except (_NotComparable, ValueError) as why:
             return replace(cell, reason=str(why))
@@ -266,11 +292,13 @@ class _Matcher:
         return replace(cell, verdict="tie", pair=pair, common=common, note=note or "")
 
     def _check_metric(self, metric: str, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
-        for what, key in (("kind", "scores"), ("unit", "unit"), ("direction", "direction")):
-            if mine[key] != theirs[key]:
+        parts = {"kind": "scores", "unit": "unit", "direction": "direction", "average": "average",
+                 "failure value": "failure"}  # fmt: skip
+        for what, key in parts.items():
+            if mine.get(key) != theirs.get(key):
                 raise _NotComparable(
                     f"{metric} is another metric here and there: its {what} is "
-                    f"{mine[key] or 'none'} and {theirs[key] or 'none'}"
+                    f"{mine.get(key) or 'none'} and {theirs.get(key) or 'none'}"
                 )
 
     def _check_samples(
@@ -308,6 +336,39 @@ class _Matcher:
             raise _NotComparable(words.few_samples(estimate.n))
         if estimate.state == "few-seeds":
             raise _NotComparable(words.few_seeds_of_set(metric, estimate.seeds))
+
+
+def _scores(reader: Reader, attacks: Sequence[Sequence[Seed]], *, higher: bool) -> Scores:
+    """The scores of a cell, or sample by sample the worst over several attacks."""
+    if len(attacks) == 1:
+        return reader.scores(attacks[0])
+    worst = worst_of([reader.scores(seeds) for seeds in attacks], higher=higher)
+    assert worst is not None
+    return worst
+
+
+def _by_attack(
+    manifest: Mapping[str, Any], cells: Mapping[Place, list[Seed]]
+) -> dict[Place, dict[str, list[Seed]]]:
+    """Cells whose metric has a worst case over several attacks: their place without the attack -> attack ->
+    seeds."""
+    found: dict[Place, dict[str, list[Seed]]] = {}
+    for place, seeds in cells.items():
+        at = dict(place)
+        about = manifest["metrics"][at["metric"]]
+        joins = about["consumes"] == ["perturbation"] and about["scores"] == "bernoulli"
+        if joins and about["direction"] is not None and "attack" in at:
+            rest = tuple(pair for pair in place if pair[0] != "attack")
+            found.setdefault(rest, {})[at["attack"]] = seeds
+    return {place: attacks for place, attacks in found.items() if len(attacks) > 1}
+
+
+def _same_samples(reader: Reader, attacks: Mapping[str, Sequence[Seed]]) -> bool:
+    """Whether all attacks were measured, on the same samples seed by seed."""
+    if not all(map(reader.has_any, attacks.values())):
+        return False
+    used = [[reader.samples(one.selection) for one in seeds] for seeds in attacks.values()]
+    return all(one == used[0] for one in used)
 
 
 def _different(
@@ -366,213 +427,3 @@ def _verdict(cell: ComparedCell, pair: Pair) -> Verdict:
     if cell.direction is None:
         return "differs"
     return "better" if (pair.difference > 0) == (cell.direction == "higher") else "worse"
-
-
-# --- text and JSON -------------------------------------------------------------------------------------
-
-
-def render_comparison(
-    found: Comparison, *, everything: bool = False, width: int = 100, unicode: bool = True
-) -> str:
-    """The comparison as text, ending in a newline. everything: also the cells that cannot be separated."""
-    text = "\n".join(_lines(found, everything=everything or found.rows, width=width)) + "\n"
-    return text if unicode else ascii_text(text.translate(_ASCII))
-
-
-def comparison_json(found: Comparison) -> dict[str, Any]:
-    """Everything as JSON, in the unit that is shown (shares in percent), full float64."""
-    return {
-        "left": found.left,
-        "right": found.right,
-        "tests": found.tests,
-        "alpha": ALPHA,
-        "differ": sum(cell.differs for cell in found.cells),
-        "passes": found.passes,
-        "cells": [_cell_json(cell) for cell in found.cells],
-        "only_left": [dict(at) for at in found.only_left],
-        "only_right": [dict(at) for at in found.only_right],
-        "unmeasured": found.unmeasured,
-        "why": list(found.reasons),
-        "warnings": list(found.warnings),
-    }
-
-
-def _lines(found: Comparison, *, everything: bool, width: int) -> Iterator[str]:
-    yield _counts(found)
-    if rests := _rests_on(found.cells):
-        yield rests
-    wanted: list[Verdict] = [v for v in VERDICTS[:-1] if everything or v not in ("tie", "identical")]
-    if listed := [cell for v in wanted for cell in found.of(v)]:
-        yield from _table(found, listed, width, p=everything)
-    for note, cells in _grouped((cell.note, _name(found, cell)) for cell in found.cells if cell.note):
-        yield from _some(
-            f"{words.listed(cells[:1])}: {note}" if len(cells) == 1 else note, cells[1:], everything
-        )
-    for reason, cells in _grouped((c.reason, _name(found, c)) for c in found.of("not comparable")):
-        yield from _some(f"{plural(len(cells), 'cell')} not compared: {reason}", cells, everything)
-    for side, cells in (("left", found.only_left), ("right", found.only_right)):
-        if cells and (everything or side == "left"):
-            yield from _some(f"Only {side}:", [" · ".join(shown(at.items())) for at in cells], everything)
-    yield _summary(found, everything=everything)
-    if found.reasons and (everything or not found.passes):
-        yield f"Why they may differ: {'; '.join(found.reasons)}"
-    yield from found.warnings
-
-
-def _counts(found: Comparison) -> str:
-    cells = plural(len(found.cells), "column" if found.rows else "cell")
-    parts = [f"{cells} on both sides", f"{count(len(found.only_left))} only left"]
-    parts.append(f"{count(len(found.only_right))} only right")
-    if found.unmeasured:
-        parts.append(f"{count(found.unmeasured)} not measured")
-    return f"{', '.join(parts)}. Paired by sample; Holm over {plural(found.tests, 'test')}."
-
-
-def _rests_on(cells: Iterable[ComparedCell]) -> str:
-    """`5 seeds × 200 to 1,000 samples`, and what few seeds mean."""
-    compared = [cell for cell in cells if cell.pair is not None and cell.n]
-    if not compared:
-        return ""
-    seeds, samples = {cell.seeds for cell in compared}, {cell.n for cell in compared}
-    text = f"{_span(seeds, 'seed')} × {_span(samples, 'sample')}"
-    few = {1: words.ONE_SEED, 2: words.TWO_SEEDS}.get(max(seeds))
-    return f"{text}. {few}" if few else text
-
-
-def _span(numbers: set[int], noun: str) -> str:
-    first, last = min(numbers), max(numbers)
-    return plural(last, noun) if first == last else f"{count(first)} to {plural(last, noun)}"
-
-
-def _table(found: Comparison, cells: Sequence[ComparedCell], width: int, *, p: bool) -> Iterator[str]:
-    """The cells in equal columns, with the difference on common samples below where it says more."""
-    heads = (found.left, found.right) if found.rows else ("left", "right")
-    rows = [["", "column" if found.rows else "cell", *heads, "difference", *(["adjusted p"] if p else [])]]
-    marked = max((len(cell.verdict) for cell in cells if cell.verdict in SYMBOLS), default=0)
-    for cell in cells:
-        symbol = SYMBOLS.get(cell.verdict)
-        mark = f"{cell.verdict:{marked}} {symbol}" if symbol else ""
-        shown_p = [words.show_p(cell.pair.p_holm) if cell.pair else ""] if p else []
-        rows.append([mark, _name(found, cell), *_numbers(cell), _difference(cell), *shown_p])
-    if not any(row[0] for row in rows):
-        rows = [row[1:] for row in rows]
-    at = len(rows[0]) - len(rows[0][-4 - p :])  # the column of names: it gives way on narrow terminals
-    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    others = sum(wide) - wide[at] + 2 * (len(wide) - 1)
-    wide[at] = min(wide[at], max(_LEAST_NAME, width - others))
-    for row, cell in zip(rows, (None, *cells), strict=True):
-        row[at] = row[at] if len(row[at]) <= wide[at] else f"{row[at][: wide[at] - 1].rstrip()}…"
-        yield "  ".join(text.ljust(w) for text, w in zip(row, wide, strict=True)).rstrip()
-        if cell is not None and cell.common is not None:
-            yield f"    on samples valid on both sides: {_pair_text(cell.common, cell.scale)}"
-
-
-def _name(found: Comparison, cell: ComparedCell) -> str:
-    """The coordinates in which the cells differ, the metric and its unit."""
-    everywhere = found.cells or (cell,)
-    varies = [
-        (c, label)
-        for c, label in cell.at.items()
-        if c in ("suite", "on") or len({other.at.get(c) for other in everywhere}) > 1
-    ]
-    return " · ".join([*shown(varies), f"{cell.metric} {cell.unit}".rstrip()])
-
-
-def _numbers(cell: ComparedCell) -> tuple[str, str]:
-    left, right = (_shown(e, cell.scale) for e in (cell.left, cell.right))
-    return left, right
-
-
-def _shown(estimate: Estimate | None, scale: float) -> str:
-    if estimate is None:
-        return "–"
-    if estimate.value is None:
-        return "NaN"
-    bounds = (None if b is None else scale * b for b in (estimate.low, estimate.high))
-    text = show_interval(Interval(scale * estimate.value, *bounds))
-    share = estimate.share
-    if share is not None and share.value not in (None, 1.0):
-        text += f" ({_shown(replace(share, share=None), 100.0)} % valid)"
-    return text
-
-
-def _difference(cell: ComparedCell) -> str:
-    if cell.verdict == "identical":
-        return "identical"
-    return "–" if cell.pair is None else _pair_text(cell.pair, cell.scale)
-
-
-def _pair_text(pair: Pair, scale: float) -> str:
-    bounds = (None if b is None else scale * b for b in (pair.low, pair.high))
-    return words.with_bounds(scale * pair.difference, *bounds)
-
-
-def _grouped(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
-    groups: dict[str, list[str]] = {}
-    for reason, name in pairs:
-        groups.setdefault(reason, []).append(name)
-    return list(groups.items())
-
-
-def _some(head: str, names: Sequence[str], everything: bool) -> Iterator[str]:
-    yield head
-    kept = names if everything else names[:_MOST_LISTED]
-    yield from (f"    {name}" for name in kept)
-    if len(kept) < len(names):
-        yield f"    and {count(len(names) - len(kept))} more (--all)"
-
-
-def _summary(found: Comparison, *, everything: bool) -> str:
-    number = Counter(cell.verdict for cell in found.cells)
-    differ = sum(cell.differs for cell in found.cells)
-    same = number["tie"] + number["identical"]
-    more = []
-    if number["identical"]:
-        more.append(f"{count(number['identical'])} identical")
-    points = [abs(c.pair.difference) for c in found.of("tie") if c.unit == "%" and c.pair is not None]
-    if points:
-        more.append(f"largest: {significant(100 * max(points), 2)} points")
-    text = f"{count(differ)} {'differs' if differ == 1 else 'differ'}, {count(same)} cannot be separated"
-    text += f" ({', '.join(more)})" if more else ""
-    if bad := number["not comparable"]:
-        text += f", {count(bad)} not comparable"
-    check = ", --check exits 1" if differ or bad else ""
-    return f"{text}." + ("" if everything else f"   --all lists them{check}")
-
-
-def _cell_json(cell: ComparedCell) -> dict[str, Any]:
-    def scaled(pair: Pair | None) -> dict[str, Any] | None:
-        if pair is None:
-            return None
-        low, high = (None if b is None else cell.scale * b for b in (pair.low, pair.high))
-        return {"difference": cell.scale * pair.difference, "lo": low, "hi": high, "p": pair.p}
-
-    def side(estimate: Estimate | None) -> dict[str, Any] | None:
-        if estimate is None:
-            return None
-        numbers = (estimate.value, estimate.low, estimate.high)
-        value, low, high = (None if x is None else cell.scale * x for x in numbers)
-        return {
-            "value": value, "lo": low, "hi": high, "n": estimate.n, "seeds": estimate.seeds,
-            "scope": estimate.scope, "state": estimate.state,
-            "valid_share": estimate.share.value if estimate.share else None,
-        }  # fmt: skip
-
-    pair = scaled(cell.pair)
-    if pair is not None and cell.pair is not None:
-        pair["p_holm"] = cell.pair.p_holm
-    return {
-        "at": dict(cell.at),
-        "metric": cell.metric,
-        "seeds": cell.seeds,
-        "n": cell.n,
-        "unit": cell.unit,
-        "direction": cell.direction,
-        "verdict": cell.verdict,
-        "left": side(cell.left),
-        "right": side(cell.right),
-        "pair": pair,
-        "valid_on_both": scaled(cell.common),
-        "reason": cell.reason,
-        "note": cell.note,
-    }

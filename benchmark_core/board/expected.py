@@ -13,12 +13,11 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 
 from ..errors import Problem, RobexError, did_you_mean
-from ..store import DamagedNode, Store
 from ..suite.fields import Checker
 from ..suite.nodes import Mark, Node, Problems, Source, parse, read_text, show
 from . import words
@@ -117,18 +116,6 @@ def read_expected(
     return found
 
 
-class _Nothing:
-    """A store without records."""
-
-    path = Path()
-
-    def has(self, key: str) -> bool:
-        return False
-
-    def record(self, key: str) -> dict[str, Any]:
-        raise DamagedNode(key, "is missing")
-
-
 def _layout(manifest: Mapping[str, Any], board: Mapping[str, Any]) -> list[Spot]:
     """Every cell that the board plans, in the order of the suite; worst cases over attacks come after all
     attacks."""
@@ -138,7 +125,7 @@ def _layout(manifest: Mapping[str, Any], board: Mapping[str, Any]) -> list[Spot]
         known = ((labels.get("attack" if c == "on" else c, []), spot.at.get(c)) for c in COORDINATES)
         return [order.index(label) if label in order else len(order) for order, label in known]
 
-    table = make_board(cast(Store, _Nothing()), manifest, board)
+    table = make_board(None, manifest, board)
     return sorted((spot for spot, *_ in spots_of(table)), key=place)
 
 

@@ -4,22 +4,26 @@ The estimate and its interval always have the same decimals, chosen by the width
   * `96.8 ±1.0`: half the width to one significant digit, to two when it starts with 1;
   * `0.30 [0.12, 0.91]`: bounds where one arm is more than 1.5 times the other. Decimals show the leading
     digit of the arms' geometric mean (of half the width where an arm is 0), one more when it is below 3.55;
-  * `3.2e-5 ±0.4e-5`: one exponent for all numbers, where more than four decimals would be needed.
+  * `3.2e-5 ±0.4e-5`: one exponent for all numbers, where more than four decimals would be needed. A column
+    is written alike: all of it with one exponent, or none of it with any.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 MINUS = "\N{MINUS SIGN}"
+INFINITY = "\N{INFINITY}"
 _LOPSIDED = 1.5
 _MAX_DECIMALS = 6
 _ASCII = str.maketrans(
     {
         "×": "x", "·": ".", "–": "-", MINUS: "-", "±": "+-", "↑": "^", "↓": "v", "✓": "ok", "✕": "FAIL",
         "…": "...", "→": "->", "≥": ">=", "≤": "<=", "ⓘ": "(i)",
-        "⚑": "!", "▲": "^", "▼": "v", "≠": "!=", "≈": "~", "⚠": "!",
+        "∞": "inf", "⚑": "!", "▲": "^", "▼": "v", "≠": "!=", "≈": "~", "⚠": "!",
     }
 )  # fmt: skip
 
@@ -38,9 +42,13 @@ class Interval:
         return self.low is not None and self.low == self.high
 
     @property
+    def is_finite(self) -> bool:
+        return all(x is None or math.isfinite(x) for x in (self.value, self.low, self.high))
+
+    @property
     def symmetric(self) -> bool:
         """Whether one `±` says it: the arms differ by at most half."""
-        if self.low is None or self.high is None or self.is_point:
+        if self.low is None or self.high is None or self.is_point or not self.is_finite:
             return False
         arms = sorted((self.value - self.low, self.high - self.value))
         return arms[1] <= _LOPSIDED * arms[0]
@@ -52,25 +60,56 @@ class Interval:
             return None
         if self.is_point:
             return 3
+        if not self.is_finite:  # the arm that ends says how fine the number is
+            arms = [a for a in (self.value - self.low, self.high - self.value) if math.isfinite(a) and a > 0]
+            return _decimals(arms[0], 3.55) if arms else None
         half = (self.high - self.low) / 2
         if self.symmetric:
             return _decimals(half, 1.95)
         arms = math.sqrt((self.value - self.low) * (self.high - self.value))
         return _decimals(arms if arms > 0 else half, 3.55)
 
+    @property
+    def exponent(self) -> int | None:
+        """The power of ten with which it is written by itself; None: without."""
+        size = max(abs(x) for x in (self.value, self.low, self.high) if x is not None)
+        if not self.is_finite or self.is_point or size == 0:
+            return None
+        if self.low is None or self.high is None:
+            power = math.floor(math.log10(size))
+            return None if -4 <= power < 7 else power
+        if (self.decimals or 0) <= 4 or size >= 1e-3:
+            return None
+        return math.floor(math.log10(max(abs(self.value), (self.high - self.low) / 2)))
 
-def show_interval(interval: Interval, decimals: int | None = None) -> str:
+
+def column_exponent(intervals: Sequence[Interval]) -> int | None:
+    """One power of ten for numbers that stand under each other: that of the largest where each would be
+    written with one. Where some would not, none if six decimals do for all, else that of the smallest."""
+    small = [(i, p) for i in intervals if (p := i.exponent) is not None and p < 0]
+    powers = [p for _, p in small]
+    if len(small) == len(intervals):
+        return max(powers, default=None)
+    return None if all((i.decimals or 2 - p) <= _MAX_DECIMALS for i, p in small) else min(powers)
+
+
+def show_interval(
+    interval: Interval, decimals: int | None = None, exponent: int | Literal["own"] | None = "own"
+) -> str:
     """`96.8 ±1.0`, `0.30 [0.12, 0.91]`, `3.2e-5 ±0.4e-5`, `0.500 (all equal)`, or `84.3` without an interval.
 
-    decimals: those of the whole column at least; otherwise what the interval allows.
+    decimals: those of the whole column at least; otherwise what the interval allows. exponent: that of the
+    whole column (None: it has none).
     """
     value, low, high = interval.value, interval.low, interval.high
     own = interval.decimals
-    if low is None or high is None or own is None:
-        return significant(value)
-    size = max(abs(value), abs(low), abs(high))
-    if own > 4 and not interval.is_point and 0 < size < 1e-3:
-        return _with_exponent(interval)
+    power = interval.exponent if exponent == "own" else exponent
+    if power is not None and interval.is_finite and not interval.is_point:
+        return _with_exponent(interval, power)
+    if low is None or high is None:
+        return significant(value, least=-9 if exponent is None else -4)
+    if own is None or not math.isfinite(value):
+        return f"{significant(value)} [{significant(low)}, {significant(high)}]"
     if interval.is_point:
         return f"{_bare(value, own)} (all equal)"
     places = min(own if decimals is None else max(own, decimals), _MAX_DECIMALS)
@@ -80,18 +119,25 @@ def show_interval(interval: Interval, decimals: int | None = None) -> str:
     return f"{shown} [{bounds[0]}, {bounds[1]}]"
 
 
-def significant(value: float, digits: int = 3) -> str:
-    """`84.3`, `0.00123`, `1.23e-5`, `1,234`: three significant digits, whole numbers in full."""
-    if value == 0 or not math.isfinite(value):
-        return "0" if value == 0 else f"{value}".replace("-", MINUS)
+def significant(value: float, digits: int = 3, *, least: int = -4) -> str:
+    """`84.3`, `0.00123`, `1.23e-5`, `1,234`: three significant digits, whole numbers in full.
+
+    least: the smallest power of ten that is written without an exponent.
+    """
+    if math.isinf(value):
+        return INFINITY if value > 0 else MINUS + INFINITY
+    if value == 0 or math.isnan(value):
+        return "0" if value == 0 else "nan"
     exponent = math.floor(math.log10(abs(value)))
-    if -4 <= exponent < 7:
+    if least <= exponent < 7:
         return fixed(value, max(0, digits - 1 - exponent))
     return _exponential(value, exponent, digits - 1)
 
 
 def fixed(value: float, decimals: int) -> str:
     """A number with so many decimals, thousands separators and a proper minus; never `-0`."""
+    if math.isinf(value):
+        return INFINITY if value > 0 else MINUS + INFINITY
     text = f"{value:,.{decimals}f}"
     if text.startswith("-"):
         text = MINUS + text[1:] if text.strip("-0.,") else text[1:]
@@ -153,20 +199,21 @@ def _bare(number: float, places: int) -> str:
     return fixed(number, 0 if number in (0.0, 100.0) else places)
 
 
-def _with_exponent(interval: Interval) -> str:
-    assert interval.low is not None
-    assert interval.high is not None
-    half = (interval.high - interval.low) / 2
-    exponent = math.floor(math.log10(max(abs(interval.value), half)))
-    scaled = Interval(*(x / 10.0**exponent for x in (interval.value, interval.low, interval.high)))
-    places = scaled.decimals or 0
+def _with_exponent(interval: Interval, exponent: int) -> str:
+    value, low, high = interval.value, interval.low, interval.high
+    if low is None or high is None:
+        if value == 0:
+            return "0"
+        return _exponential(value, exponent, max(0, 2 + exponent - math.floor(math.log10(abs(value)))))
+    scaled = Interval(*(x / 10.0**exponent for x in (value, low, high)))
+    places = min(scaled.decimals or 0, _MAX_DECIMALS)
 
     def show(x: float) -> str:
         return "0" if x == 0 else _exponential(x, exponent, places)
 
     if interval.symmetric:
-        return f"{show(interval.value)} ±{show(half)}"
-    return f"{show(interval.value)} [{show(interval.low)}, {show(interval.high)}]"
+        return f"{show(value)} ±{show((high - low) / 2)}"
+    return f"{show(value)} [{show(low)}, {show(high)}]"
 
 
 def _exponential(value: float, exponent: int, decimals: int) -> str:

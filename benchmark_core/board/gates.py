@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import words
-from .formats import count, plural
+from .formats import count
 from .model import Cell, Column, Flag
 from .pairs import compare_pair
 from .standing import PairList
@@ -45,15 +45,6 @@ def flags(
     for i, flag in _like_control(views, rows, manifest):
         found[i].append(flag)
     return found
-
-
-def environment_of(record: Mapping[str, Any]) -> str:
-    """What may change the last digits of a number or its time: `torch 2.13.0 on cpu, AMD EPYC, 1 thread`."""
-    environment = record.get("environment", {})
-    device = str(record.get("device", "?"))
-    chip = environment.get("gpu") if device.startswith("cuda") else environment.get("cpu")
-    torch = environment.get("packages", {}).get("torch", "?")
-    return f"torch {torch} on {device}, {chip or '?'}, {plural(record.get('threads', 1), 'thread')}"
 
 
 def mixed(column: str, environments: Sequence[str]) -> str:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from itertools import groupby
 
-from . import table as tables
+from . import across_table
 from .model import Block, Table
+from .strips import Strip, notes_of, ranking_of, strips_of, title_of
 
-#: Every character that TeX gives a meaning, and the signs that boards use.
-_SIGNS = {
+#: Every character that TeX gives a meaning, and the signs that boards use. The page replaces the same.
+SIGNS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
     "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\char34{}", "`": r"\textasciigrave{}", "'": r"'{}",
@@ -26,19 +27,31 @@ _SIGNS = {
     "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "δ": r"$\delta$", "ε": r"$\varepsilon$",
     "λ": r"$\lambda$", "μ": r"$\mu$", "µ": r"$\mu$", "ρ": r"$\rho$", "σ": r"$\sigma$", "τ": r"$\tau$",
 }  # fmt: skip
-_TABLE = str.maketrans(_SIGNS)
+_TABLE = str.maketrans(SIGNS)
 _LIGATURE = re.compile(r"-\{\}(?!-)")
 
 
-def render_latex(board_tables: Sequence[Table], *, top: int | None = None) -> str:
-    """One `table` environment a block, ending in a newline. top: rows a block."""
-    named = len(board_tables) > 1
-    blocks = [
-        _environment(table, block, top, number, named=named)
-        for table in board_tables
-        for number, block in enumerate(table.blocks)
-    ]
-    return "\n".join(["% needs \\usepackage{booktabs}\n", *blocks])
+def render_latex(tables: Sequence[Table], *, top: int | None = None) -> str:
+    """One `table` environment a block and one for all blocks together, ending in a newline. top: rows of
+    each."""
+    named = len(tables) > 1
+    parts = []
+    for table in tables:
+        board = [table.board] if named else []
+        label = re.sub(r"[^A-Za-z0-9]+", "-", f"{table.suite}-{table.board}").strip("-")
+        for number, block in enumerate(table.blocks):
+            strips = strips_of(block, block.rows[:top])
+            bold = _bold(block, len(strips), len(block.rows[:top]))
+            last = number == len(table.blocks) - 1
+            notes = [*notes_of(block), *(table.notes if last else ())]
+            suffix = f"-{number + 1}" if number else ""
+            parts.append(_environment([*board, *title_of(block)], label + suffix, strips, notes, bold))
+        for across in table.across[:1]:
+            strips, notes = across_table.strips_of(across, top), across_table.notes_of(across)
+            parts.append(
+                _environment([*board, *across_table.title_of(across)], f"{label}-across", strips, notes)
+            )
+    return "\n".join(["% needs \\usepackage{booktabs}\n", *parts])
 
 
 def escape(text: str) -> str:
@@ -50,21 +63,23 @@ def escape(text: str) -> str:
     return _LIGATURE.sub("-", kept.translate(_TABLE))
 
 
-def _environment(table: Table, block: Block, top: int | None, number: int, *, named: bool) -> str:
-    rows = block.rows[:top]
-    strips = tables.strips_of(block, rows)
-    title = " · ".join([*([table.board] if named else []), *tables.title_of(block)])
-    bold = _bold(block, len(strips), len(rows))
+def _environment(
+    title: Sequence[str],
+    label: str,
+    strips: Sequence[Strip],
+    notes: Sequence[str],
+    bold: Container[tuple[int, int]] = (),
+) -> str:
+    """bold: (row, column) of cells."""
     body = []
-    for i in range(len(rows)):
+    for i, _ in enumerate(strips[0].cells):
         cells = [_cell(strip.head[0], strip.cells[i]) for strip in strips]
         body.append(_row([rf"\textbf{{{cell}}}" if (i, j) in bold else cell for j, cell in enumerate(cells)]))
-    label = re.sub(r"[^A-Za-z0-9]+", "-", f"{table.suite}-{table.board}").strip("-")
     lines = [
         r"\begin{table}",
         r"  \centering",
-        rf"  \caption{{{escape(title)}}}",
-        rf"  \label{{tab:{label}{f'-{number + 1}' if number else ''}}}",
+        rf"  \caption{{{escape(' · '.join(title))}}}",
+        rf"  \label{{tab:{label}}}",
         rf"  \begin{{tabular}}{{{''.join('r' if strip.numbers else 'l' for strip in strips)}}}",
         r"    \toprule",
         *(f"    {line}" for line in _head(strips)),
@@ -72,13 +87,13 @@ def _environment(table: Table, block: Block, top: int | None, number: int, *, na
         *(f"    {line}" for line in body),
         r"    \bottomrule",
         r"  \end{tabular}",
-        *(rf"  \par\smallskip{{\footnotesize {escape(note)}\par}}" for note in tables.notes_of(block)),
+        *(rf"  \par\smallskip{{\footnotesize {escape(note)}\par}}" for note in notes),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _head(strips: Sequence[tables.Strip]) -> list[str]:
+def _head(strips: Sequence[Strip]) -> list[str]:
     """Header rows. Neighbours under one metric share its name, with a rule below."""
     height = max(len(strip.head) for strip in strips)
     cells, rules, at = [], [], 1
@@ -114,7 +129,7 @@ def _cell(head: str, text: str) -> str:
 
 def _bold(block: Block, width: int, shown: int) -> set[tuple[int, int]]:
     """(row, column) of estimates that nothing is separated from as better, unless that is true of all."""
-    first = len(block.labels) + (2 if tables.ranking_of(block) is not None else 0)
+    first = len(block.labels) + (2 if ranking_of(block) is not None else 0)
     found = set()
     for j, column in enumerate(block.columns):
         standings = column.ranking.standings if column.ranking else ()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .blocks import CriticalDifference, WinsTiesLosses
+from .correlation import Correlation
 from .ranks import Standing
 from .statistics import Estimate
 
@@ -59,6 +60,7 @@ class Column:
     at: all of them. shown: those that the header names, because the title does not.
     kind: how it is scored. comparable: every row was measured on the same samples.
     ranking: what comparing its rows says; None for one row, or where nothing can be ranked.
+    average: `mean` or `median` over the samples.
     """
 
     metric: str
@@ -69,6 +71,7 @@ class Column:
     kind: str
     comparable: bool = True
     ranking: Ranking | None = None
+    average: str = "mean"
 
     @property
     def scale(self) -> float:
@@ -161,13 +164,30 @@ class Across:
 
 
 @dataclass(frozen=True)
+class AcrossDefenses:
+    """Robustness against explanations over the defenses of one dataset, model and explainer (`at`).
+
+    found: their rank correlation, both turned so that more is better. attack: that of the robust column.
+    """
+
+    at: Mapping[str, str]
+    robust: Column
+    attack: str
+    explained: Column
+    found: Correlation
+
+
+@dataclass(frozen=True)
 class Table:
     """A board of a suite. warnings: what the reader must know about its making (damaged records).
-    across: its columns over blocks; empty with one block."""
+    notes: what holds for all of its blocks, such as the params that all attacks share. across: its columns
+    over blocks; empty with one block. defenses: where its explanations meet another board's robustness."""
 
     suite: str
     version: int
     board: str
     blocks: tuple[Block, ...]
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     across: tuple[Across, ...] = ()
+    defenses: tuple[AcrossDefenses, ...] = ()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 IDENTICAL = 1e-12
 
 _GROUP_BYTES = 256 * 2**20
+_CHUNK_BYTES = 2**20
 _BLOCK = 4096
 _SMALLEST = 16  # -log10 of the smallest p value
 
@@ -186,10 +187,12 @@ def influence(y: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 @dataclass
 class _Moments:
-    """Sums over the scores of K rows. mean: (K,). seed_means: (K, S). total, samples: (K, K), upper triangle.
+    """Sums over the scores of K rows. mean: (K,). seed_means: (K, S). total, of_samples: (K, K), upper
+    triangle.
 
-    total = sum_s Z_s Z_s', of_samples = S B B'. For 0/1 scores total holds sum_s Y_s Y_s' (not centred),
-    ones: (K, S) counts, and differ (K, K) the largest number over seeds of samples on which two rows differ.
+    total = sum_s Z_s Z_s', of_samples = C C' with C = sum_s Z_s. For 0/1 scores both are of Y (not centred),
+    ones: (K, S) counts, and differ (K, K) the largest number over seeds of samples on which two rows differ:
+    whole numbers, and exact.
     """
 
     seeds: int
@@ -223,37 +226,61 @@ def _moments(column: ColumnScores, kind: Kind, seeds: int | None = None) -> _Mom
             _add(found, kind, group, y, other, _read(column, other, kind, found))
     if found.single and seeds > 1:  # one run that was written down several times
         found.total /= seeds
-        found.of_samples /= seeds
+        found.of_samples /= seeds**2 if kind == "bernoulli" else seeds
         found.seeds, found.seed_means, found.ones = 1, found.seed_means[:, :1], found.ones[:, :1]
     return found
 
 
 def _read(column: ColumnScores, group: range, kind: Kind, found: _Moments) -> np.ndarray:
-    """(S, rows of the group, n): Z = Y - mean of the row, or Y for 0/1 scores. Notes their means."""
+    """(S, rows of the group, n): Z = Y - mean of the row; 0/1 scores as they are, in float32, whose sums of a
+    block are exact. Notes their means."""
     import numpy as np
 
-    y = np.empty((found.seeds, len(group), found.n))
-    for i, row in enumerate(group):
-        values, valid = _arrays(column[row], found.seeds)
-        if {len(v) for v in values} != {found.n}:
-            raise ValueError(f"row {row} has not {found.n} samples in each seed; compare complete rows only")
-        y[:, i] = values
-        found.single = found.single and _equal(values) and (kind != "conditional" or _equal(valid))
-        if kind == "conditional":
-            y[:, i] = influence(y[:, i], np.stack(valid))
-        if not np.isfinite(y[:, i]).all():
+    binary = kind == "bernoulli"
+    y = np.empty((found.seeds, len(group), found.n), dtype=np.float32 if binary else np.float64)
+    size = max(1, _CHUNK_BYTES // (8 * found.seeds * found.n))  # rows that stay in the processor's cache
+    for start in range(0, len(group), size):
+        rows = group[start : start + size]
+        part = y[:, start : start + size]
+        for i, row in enumerate(rows):
+            _fill(part[:, i], column[row], row, kind, found)
+        if not np.isfinite(part.sum()) and not (finite := np.isfinite(part).all((0, 2))).all():
+            row = rows[int(np.argmin(finite))]
             raise ValueError(f"row {row} has scores that are no numbers; compare complete rows only")
-        shift = y[0, i, 0]
-        y[:, i] -= shift
-        means = y[:, i].mean(1)
-        centre = means.mean()
-        found.seed_means[row], found.mean[row] = means - centre, centre + shift
-        if kind == "bernoulli":
-            y[:, i] += shift
-            found.ones[row] = y[:, i].sum(1)
-        else:
-            y[:, i] -= centre
+        at = slice(rows.start, rows.stop)
+        if binary:
+            found.ones[at] = part.sum(2, dtype=np.float64).T
+            found.mean[at] = found.ones[at].sum(1) / (found.seeds * found.n)
+            found.seed_means[at] = found.ones[at] / found.n - found.mean[at, None]
+            continue
+        shift = part[0, :, 0].copy()
+        part -= shift[:, None]
+        means = part.mean(2)
+        centre = means.mean(0)
+        found.seed_means[at], found.mean[at] = (means - centre).T, centre + shift
+        part -= centre[:, None]
     return y
+
+
+def _fill(y: np.ndarray, scores: Scores, row: int, kind: Kind, found: _Moments) -> None:
+    """Writes the scores of a row to y (S, n); Psi if the metric is conditional."""
+    import numpy as np
+
+    values = scores.values
+    if len(values) < found.seeds or any(v is None for v in values):
+        there = sum(v is not None for v in values)
+        raise ValueError(f"a row has {there} seeds of {found.seeds}; compare complete rows only")
+    if any(v is None or len(v) != found.n for v in values[: found.seeds]):
+        raise ValueError(f"row {row} has not {found.n} samples in each seed; compare complete rows only")
+    for s in range(found.seeds):
+        y[s] = values[s]
+    if kind == "conditional":
+        v = np.stack(_masks(scores, found.seeds))
+        found.single = found.single and _equal(list(v))
+        found.single = found.single and _equal(list(y))
+        y[:] = influence(y, v)
+    elif found.single:
+        found.single = _equal(list(y))
 
 
 def _add(found: _Moments, kind: Kind, a: range, y: np.ndarray, b: range, z: np.ndarray) -> None:
@@ -265,17 +292,16 @@ def _add(found: _Moments, kind: Kind, a: range, y: np.ndarray, b: range, z: np.n
     seeds, n = len(y), y.shape[2]
     binary = kind == "bernoulli"
     by_seed = [np.zeros(total.shape) if binary else total for _ in range(seeds)]
+    # Sums of seeds are integers for 0/1 scores; their products over a block are exact up to 2^24.
+    wide = np.float32 if binary and seeds**2 * _BLOCK <= 2**24 else np.float64
     for start in range(0, n, _BLOCK):
         cut = slice(start, start + _BLOCK)
         for s in range(seeds):
             by_seed[s] += y[s, :, cut] @ z[s, :, cut].T
         if seeds > 1:
-            left = y[:, :, cut].mean(0)
-            right = left if z is y else z[:, :, cut].mean(0)
-            if binary:
-                left = left - found.mean[rows, None]
-                right = left if z is y else right - found.mean[columns, None]
-            of_samples += seeds * (left @ right.T)
+            left = y[:, :, cut].sum(0, dtype=wide)
+            right = left if z is y else z[:, :, cut].sum(0, dtype=wide)
+            of_samples += left @ right.T
     if binary:
         differ = found.differ[rows, columns]
         for s, products in enumerate(by_seed):
@@ -311,8 +337,15 @@ def _arrays(row: Scores, seeds: int) -> tuple[list[np.ndarray], list[np.ndarray]
     values = [np.asarray(v, dtype=np.float64) for v in row.values if v is not None]
     if len(values) < max(seeds, len(row.values)):
         raise ValueError(f"a row has {len(values)} seeds of {seeds}; compare complete rows only")
-    masks = (np.ones(len(v), bool) if m is None else m for v, m in zip(values, row.valid, strict=True))
-    return values[:seeds], [np.asarray(m, dtype=bool) for m in masks][:seeds]
+    return values[:seeds], _masks(row, seeds)
+
+
+def _masks(row: Scores, seeds: int) -> list[np.ndarray]:
+    """What is defined in the first seeds of a complete row."""
+    import numpy as np
+
+    pairs = list(zip(row.values, row.valid, strict=True))[:seeds]
+    return [np.ones(len(v), bool) if m is None else np.asarray(m, bool) for v, m in pairs if v is not None]
 
 
 def _equal(arrays: Sequence[np.ndarray]) -> bool:
@@ -336,12 +369,12 @@ def _crossed(found: _Moments, kind: Kind) -> Pairs:
     import numpy as np
 
     seeds, n, (j, k) = found.seeds, found.n, np.triu_indices(len(found.mean), 1)
-    count, binary = seeds * n, kind == "bernoulli"
+    count, binary, ones = seeds * n, kind == "bernoulli", found.ones.sum(1)
     d = found.mean[j] - found.mean[k]
     if binary:
-        ones = found.ones.sum(1)
         apart = ones[j] + ones[k] - 2 * found.total[j, k]  # an exact number of samples
-        sst, same, own = np.maximum(0.0, apart - count * d**2), apart == 0, None
+        d = (ones[j] - ones[k]) / count
+        sst, same, own = np.maximum(0.0, apart - (ones[j] - ones[k]) ** 2 / count), apart == 0, None
     else:
         own = found.total.diagonal()[j] + found.total.diagonal()[k]
         sst = own - 2 * found.total[j, k]
@@ -358,7 +391,10 @@ def _crossed(found: _Moments, kind: Kind) -> Pairs:
         a = found.seed_means
         ssa = n * ((a[j] - a[k]) ** 2).sum(1)
         diagonal = found.of_samples.diagonal()
-        ssb = np.maximum(0.0, diagonal[j] + diagonal[k] - 2 * found.of_samples[j, k])
+        ssb = diagonal[j] + diagonal[k] - 2 * found.of_samples[j, k]
+        if binary:  # of D itself, not of D less its mean
+            ssb = (n * ssb - (ones[j] - ones[k]) ** 2) / n
+        ssb = np.maximum(0.0, ssb / seeds)
         ssa[sst == 0] = ssb[sst == 0] = 0.0
         rest = np.maximum(0.0, sst - ssa - ssb) / ((seeds - 1) * (n - 1))
         of_seeds, df = _pooled(ssa / (n * (seeds - 1)), len(found.mean), seeds)

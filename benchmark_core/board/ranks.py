@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .pairs import ColumnScores, Pairs, compare_rows
 from .statistics import Estimate, Kind, Scores
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 Direction = Literal["higher", "lower"]
+#: The signs of tie groups.
+ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True)
@@ -54,23 +56,23 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class _Some:
-    """Some rows of a column."""
+class Some(Sequence[Scores]):
+    """Some rows of a column, read when they are asked for. None of them may be one that does not apply."""
 
-    column: ColumnScores
+    column: Sequence[Scores | None] | ColumnScores
     rows: Sequence[int]
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, row: int, /) -> Scores:
+    def __getitem__(self, row: Any, /) -> Any:
         return self.column[self.rows[row]]
 
 
 def rank_column(
     names: Sequence[str],
     estimates: Sequence[Estimate | None],
-    column: ColumnScores,
+    column: Sequence[Scores | None] | ColumnScores,
     kind: Kind,
     direction: Direction,
     *,
@@ -81,7 +83,7 @@ def rank_column(
     names, estimates, column: one for each row. estimates None: the metric does not apply to the row.
     """
     ranked = tuple(i for i, e in enumerate(estimates) if e is not None and e.state == "ok")
-    pairs = compare_rows(_Some(column, ranked), kind, quantile=quantile)
+    pairs = compare_rows(Some(column, ranked), kind, quantile=quantile)
     return rank_pairs(names, estimates, ranked, pairs, direction)
 
 
@@ -109,9 +111,12 @@ def rank_pairs(
     runs = tie_groups((better != 0)[np.ix_(by_estimate, by_estimate)])
     groups = [[by_estimate[place] for place in run] for run in runs]
     standings: list[Standing | None] = [None] * len(names)
-    letters = ["".join(letter(g) for g, group in enumerate(groups) if k in group) for k in range(len(ranked))]
-    for k, row in enumerate(ranked):
-        standings[row] = Standing(int(lows[k]), int(highs[k]), letters[k])
+    letters: list[list[str]] = [[] for _ in ranked]
+    for g, group in enumerate(groups):
+        for k in group:
+            letters[k].append(letter(g))
+    for row, low, high, ties in zip(ranked, lows.tolist(), highs.tolist(), letters, strict=True):
+        standings[row] = Standing(low, high, "".join(ties))
     shown = sorted(range(len(ranked)), key=lambda k: (lows[k], -goodness[k], names[ranked[k]]))
     rest = sorted(set(range(len(names))) - set(ranked), key=lambda row: names[row])
     return Ranking(
@@ -139,5 +144,4 @@ def tie_groups(separated: np.ndarray) -> list[range]:
 
 def letter(index: int) -> str:
     """`a` to `z`, then `A` to `Z`, then `(53)`, ...: one sign a group, so that `ab` means two groups."""
-    alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    return alphabet[index] if index < len(alphabet) else f"({index + 1})"
+    return ALPHABET[index] if index < len(ALPHABET) else f"({index + 1})"

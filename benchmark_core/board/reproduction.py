@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..store import Store
-from . import words
-from .cells import Reader, Seed, cells_of, kind_of, shown
+from . import layout, words
+from .cells import COORDINATES, Reader, Seed, cells_of, kind_of, rule_of, shown
 from .claims import Verdict, check_claim
 from .expected import Claim, Expected, PublishedValue, Spot, spots_of
 from .formats import Interval, ascii_text, show_interval
@@ -110,9 +110,19 @@ class _Placed:
 
     @property
     def column_name(self) -> str:
-        """`mnist · robust-accuracy · pgd`."""
-        dataset = [label for c, label in self.block.at.items() if c == "dataset"]
-        return " · ".join([*dataset, self.column.metric, *shown(self.column.shown.items())])
+        """`mnist · pgd · robust-accuracy`."""
+        return self._name({})
+
+    @property
+    def name(self) -> str:
+        """`mnist · Strong-AT · pgd · robust-accuracy`."""
+        return self._name({c: self.row.at[c] for c in self.block.labels or self.row.at})
+
+    def _name(self, row: Mapping[str, str]) -> str:
+        dataset = {c: label for c, label in self.block.at.items() if c == "dataset"}
+        labels = {**dataset, **row, **self.column.shown}
+        place = [(c, labels[c]) for c in COORDINATES if c in labels]
+        return " · ".join([*shown(place), self.column.metric])
 
 
 class _Checker:
@@ -130,7 +140,7 @@ class _Checker:
         column, cell = at.column, at.cell
         number, estimate = value.number, cell.estimate
         printed = number.printed if number.std is None else f"{number.printed} ±{number.std:g}"
-        name = f"{at.row_name} · {at.column_name}"
+        name = at.name
         if estimate is None or estimate.value is None or estimate.state in ("incomplete", "nan"):
             why = _why_missing(cell)
             return CheckedValue(value, name, "cannot tell", printed, "–", "–", f"Cannot tell: {why}.", None)
@@ -158,9 +168,11 @@ class _Checker:
         at = self.places[claim.spots[0]]
         try:
             scores = self._scores(spots)
+            about = self._about(at.column)
             found = check_claim(
-                claim.labels, scores.__getitem__, kind_of(self._about(at.column), scores.values())
-            )
+                claim.labels, scores.__getitem__, kind_of(about, scores.values()),
+                quantile=rule_of(about).quantile,
+            )  # fmt: skip
         except (_Undecided, ValueError) as why:
             return CheckedOrder(at.column_name, claim.text, "undecided", f"Undecided: {why}", None)
         return CheckedOrder(at.column_name, claim.text, found.judgement, words.claim(found), found)
@@ -195,8 +207,9 @@ class _Checker:
         text = _order_text(published)
         try:
             scores = self._scores(spots)
-            kind = kind_of(self._about(at.column), scores.values())
-            judged = check_order(published, scores.__getitem__, kind)
+            about = self._about(at.column)
+            kind = kind_of(about, scores.values())
+            judged = check_order(published, scores.__getitem__, kind, quantile=rule_of(about).quantile)
         except (_Undecided, ValueError) as why:
             return CheckedOrder(name, text, "order undecided", f"Order undecided: {why}", None)
         assert judged is not None  # two values differ
@@ -224,14 +237,14 @@ class _Checker:
         return {label: self._read(self.places[spot]) for label, spot in spots.items()}
 
     def _read(self, at: _Placed) -> Scores:
-        cell = at.cell
+        cell, rule = at.cell, rule_of(self._about(at.column))
         seeds = [self.seeds[key] for key in cell.keys]
         if not cell.derived:
-            return self.reader.scores(seeds)
+            return rule.applied(self.reader.scores(seeds))
         attacks = [seeds[i : i + cell.of] for i in range(0, len(seeds), cell.of)]
         worst = worst_of([self.reader.scores(s) for s in attacks], higher=at.column.direction == "higher")
         assert worst is not None
-        return worst
+        return rule.applied(worst)
 
     def _samples(self, cell: Cell) -> list[tuple[int, Any]]:
         seeds: list[Seed] = [self.seeds[key] for key in cell.keys[: cell.of]]
@@ -265,34 +278,34 @@ def _order_sentence(order: Order, verdict: Verdict) -> str:
 # --- text, JSON and the page ---------------------------------------------------------------------------
 
 
-def render_checked(found: Checked, *, unicode: bool = True, width: int = 100) -> str:
-    """Published values, then orders and claims, as text that ends in a newline."""
-    lines = []
+def render_checked(found: Checked, *, unicode: bool = True, width: int | None = 100) -> str:
+    """Published values, then orders and claims, as text that ends in a newline. width None: long lines."""
+
+    def plain(text: str) -> str:
+        return text if unicode else ascii_text(text.translate(_ASCII))
+
+    lines: list[str] = []
     if found.values:
-        heads = [f"{found.board} · published numbers", "published", "here", "difference", "verdict"]
+        heads = [plain(f"{found.board} · published numbers"), "published", "here", "difference", "verdict"]
         rows = [
             [v.name, v.published, v.here, v.difference, f"{SYMBOLS[v.verdict]} {v.verdict}"]
             for v in found.values
         ]
-        wide = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-        lines += [
-            "  ".join(text.ljust(w) for text, w in zip(row, wide, strict=True)).rstrip()
-            for row in (heads, *rows)
-        ]
+        lines += layout.table(heads, [list(map(plain, row)) for row in rows], width)
         notes: dict[str, list[str]] = {}
         for v in found.values:
             for note in _notes(v):
                 notes.setdefault(note, []).append(v.name)
         for note, names in notes.items():
-            lines.append(f"{note}  ({len(names)} of {len(found.values)} values)")
+            lines += layout.wrapped(f"{note}  ({len(names)} of {len(found.values)} values)", width)
     for what, orders in (("published order", found.orders), ("claims", found.claims)):
         if orders:
             lines += ["", f"{found.board} · {what}"]
         for order in orders:
-            lines += [f"{SYMBOLS[order.verdict]} {order.verdict}  {order.name}: {order.order}"]
-            lines += [f"    {order.sentence}"]
-    text = "".join(f"{line}\n" for line in lines).lstrip("\n")
-    return text if unicode else ascii_text(text.translate(_ASCII))
+            said = f"{SYMBOLS[order.verdict]} {order.verdict}  {order.name}: {order.order}"
+            lines += layout.wrapped(plain(said), width)
+            lines += layout.wrapped(plain(f"    {order.sentence}"), width)
+    return plain("".join(f"{line}\n" for line in lines).lstrip("\n"))
 
 
 def _notes(value: CheckedValue) -> Iterator[str]:

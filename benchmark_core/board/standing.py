@@ -23,12 +23,13 @@ def rank(
     names: Sequence[str],
     estimates: Sequence[Estimate | None],
     scores: Sequence[Scores | None],
+    *,
+    quantile: float | None = None,
 ) -> Ranking:
     """Ranks the rows of a column that are complete and comparable; the others stay unranked."""
     assert column.direction is not None
-    none = Scores([], [], 0)
-    kept = [none if s is None else s for s in scores]
-    found = ranks.rank_column(names, estimates, kept, column.kind, column.direction)  # type: ignore[arg-type]
+    kind, direction = column.kind, column.direction
+    found = ranks.rank_column(names, estimates, scores, kind, direction, quantile=quantile)  # type: ignore[arg-type]
     of = len(found.ranked)
     notes: dict[str, None] = {}
     for estimate in estimates:
@@ -120,15 +121,6 @@ def reordered(column: Column, order: Sequence[int]) -> Column:
     assert isinstance(ranking.pairs, PairList)
     standings = tuple(ranking.standings[old] for old in order)
     return replace(column, ranking=replace(ranking, standings=standings, pairs=ranking.pairs.renamed(place)))
-
-
-def by_seed(scores: Scores) -> tuple[float | None, ...]:
-    """The mean score of each seed; None where it is missing or nothing is defined."""
-    means: list[float | None] = []
-    for values, valid in zip(scores.values, scores.valid, strict=True):
-        kept = values if values is None or valid is None else values[valid]
-        means.append(None if kept is None or not len(kept) else float(kept.mean()))
-    return tuple(means)
 
 
 def worst_of(scores: Sequence[Scores | None], *, higher: bool) -> Scores | None:

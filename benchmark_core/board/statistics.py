@@ -8,7 +8,7 @@ one run (`these runs`). scipy.special is imported when the first quantile is nee
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
@@ -26,10 +26,13 @@ MIN_SAMPLES = 10
 MIN_SEEDS_OF_SETS = 3
 MIN_VALID = 0.95
 
+_CHUNK_BYTES = 2**20  # scores worked on at a time: they stay in the processor's cache
+
 
 @dataclass(frozen=True)
 class Components:
-    """Where the variance of a mean comes from: V_seed, V_sample and V_floor (what neither explains)."""
+    """Where the variance of a mean comes from: V_seed, V_sample and V_floor (what neither explains). With one
+    seed all of it is V_sample."""
 
     mean: float
     seed: float
@@ -40,7 +43,10 @@ class Components:
 
     def squared_width(self, q: float) -> float:
         """h2(q) = max(t(S-1,q)^2 V_seed + t(n-1,q)^2 V_sample, t(n-1,q)^2 V_floor)."""
-        over_seeds, over_samples = student(self.seeds - 1, q) ** 2, student(self.samples - 1, q) ** 2
+        over_samples = student(self.samples - 1, q) ** 2
+        if self.seeds == 1:
+            return over_samples * self.sample
+        over_seeds = student(self.seeds - 1, q) ** 2
         return max(over_seeds * self.seed + over_samples * self.sample, over_samples * self.floor)
 
 
@@ -79,36 +85,76 @@ class Estimate:
 
 
 def estimate_rows(
-    rows: Sequence[Scores], kind: Kind, limits: tuple[float, float] = (-math.inf, math.inf)
+    rows: Sequence[Scores],
+    kind: Kind,
+    limits: tuple[float, float] = (-math.inf, math.inf),
+    *,
+    quantile: float | None = None,
+    infinite: bool = False,
 ) -> list[Estimate]:
-    """The estimates of all rows of a column, in their order. limits: the metric's range."""
+    """The estimates of all rows of a column, in their order. limits: the metric's range.
+
+    quantile: of the q-quantile of a row's scores (0.5: the median), not of their mean; only then may
+    `infinite` say that infinite scores are legal.
+    """
+    found = estimate_column(rows, kind, limits, quantile=quantile, infinite=infinite)
+    return [estimate for estimate, _ in found]
+
+
+def estimate_column(
+    rows: Sequence[Scores],
+    kind: Kind,
+    limits: tuple[float, float] = (-math.inf, math.inf),
+    *,
+    quantile: float | None = None,
+    infinite: bool = False,
+) -> list[tuple[Estimate, tuple[float | None, ...]]]:
+    """The same, each with the row's mean (or quantile) in every seed: None where there is none."""
     single = _all_seeds_equal(rows)
-    return [_estimate(row, kind, limits, single) for row in rows]
+    found: list[tuple[Estimate, tuple[float | None, ...]]] = []
+    if quantile is not None:
+        from .quantiles import estimate_quantile
+
+        for row in rows:
+            estimate = estimate_quantile(row, kind, limits, quantile, single=single, infinite=infinite)
+            found.append((estimate, by_seed(row, quantile)))
+        return found
+    for some, shape in _chunks(rows, kind, single):
+        for row, sums in zip(some, _sums(some, kind, shape) if shape else [None] * len(some), strict=True):
+            means = by_seed(row) if sums is None else sums.means * (len(row.values) if single else 1)
+            found.append((_estimate(row, kind, limits, single, sums), means))
+    return found
+
+
+def by_seed(scores: Scores, quantile: float | None = None) -> tuple[float | None, ...]:
+    """The mean score (or the quantile) of each seed; None where it is missing or nothing is defined."""
+    found: list[float | None] = []
+    for values, valid in zip(scores.values, scores.valid, strict=True):
+        kept = values if values is None or valid is None else values[valid]
+        if kept is None or not len(kept):
+            found.append(None)
+        else:
+            found.append(float(kept.mean(dtype=float)) if quantile is None else quantile_of(kept, quantile))
+    return tuple(found)
+
+
+def quantile_of(y: np.ndarray, q: float) -> float:
+    """The smallest of the scores y (n,) that at least a share q of them does not exceed."""
+    import numpy as np
+
+    return float(np.quantile(y, q, method="inverted_cdf"))
 
 
 def components(y: np.ndarray) -> Components:
-    """Variance components of crossed scores y (S, n), S >= 2 and n >= 2:
+    """Variance components of crossed scores y (S, n), n >= 2:
 
     MA = n sum_s (A[s]-m)^2 / (S-1), MB = S sum_i (B[i]-m)^2 / (n-1), ME from what is left;
     V_seed = MA / N, V_sample = max(0, MB - ME) / N, V_floor = ME / N with N = S n.
     """
     import numpy as np
 
-    seeds, n = y.shape
-    total = seeds * n
     shift = float(y[0, 0])  # so that equal scores have no variance at all, not one of rounding
-    rest = y - shift
-    m = float(rest.mean())
-    a, b = rest.mean(1), rest.mean(0)
-    rest -= b
-    rest -= (a - m)[:, None]
-    of_seeds = n * float(((a - m) ** 2).sum()) / (seeds - 1)
-    of_samples = seeds * float(((b - m) ** 2).sum()) / (n - 1)
-    np.square(rest, out=rest)
-    of_rest = float(rest.sum()) / ((seeds - 1) * (n - 1))
-    return Components(
-        shift + m, of_seeds / total, max(0.0, of_samples - of_rest) / total, of_rest / total, seeds, n
-    )
+    return _components(np.asarray(y, dtype=np.float64)[None] - shift, [shift])[0][0]
 
 
 @lru_cache(maxsize=4096)
@@ -119,12 +165,131 @@ def student(df: int, q: float) -> float:
     return float(stdtrit(df, q))
 
 
+# --- all rows ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """What one pass over a complete, crossed row gives. share: components of the valid share, where the
+    metric is conditional. means: of the seeds that count."""
+
+    parts: Components
+    share: Components | None
+    means: tuple[float | None, ...]
+
+
+def _chunks(
+    rows: Sequence[Scores], kind: Kind, single: bool
+) -> Iterator[tuple[list[Scores], tuple[int, int] | None]]:
+    """Neighbouring rows of one shape, so many at a time as fit into the processor's cache. No row is read
+    twice: a column may be larger than memory."""
+    some: list[Scores] = []
+    held: tuple[int, int] | None = None
+    for row in rows:
+        shape = _shape(row, kind, single)
+        if some and (shape != held or (held and 8 * held[0] * held[1] * (len(some) + 1) > _CHUNK_BYTES)):
+            yield some, held
+            some = []
+        some.append(row)
+        held = shape
+    if some:
+        yield some, held
+
+
+def _sums(rows: Sequence[Scores], kind: Kind, shape: tuple[int, int]) -> Iterator[_Sums]:
+    """The sums of rows whose seeds and samples are crossed, shape (S, n), in one go."""
+    import numpy as np
+
+    seeds, n = shape
+    arrays = [v for row in rows for v in row.values[:seeds]]
+    y = np.concatenate(arrays, dtype=np.float64).reshape(len(rows), seeds, n)  # type: ignore[arg-type]
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        if kind == "conditional":
+            masks = [np.ones(n, dtype=bool) if m is None else m for row in rows for m in row.valid[:seeds]]
+            return (_Sums(*found) for found in _of_ratios(y, np.concatenate(masks).reshape(y.shape)))
+        shift = np.zeros(len(rows)) if kind == "bernoulli" else y[:, 0, 0].copy()
+        y -= shift[:, None, None]
+        return (_Sums(parts, None, means) for parts, means in _components(y, shift))
+
+
+def _shape(row: Scores, kind: Kind, single: bool) -> tuple[int, int] | None:
+    """Seeds and samples of a row whose seeds all scored the same two samples or more."""
+    first = row.values[0] if row.values else None
+    if first is None or kind == "set" or len(first) < 2 or any(v is None for v in row.values):
+        return None
+    if single or len(row.values) == 1:
+        return 1, len(first)
+    if not row.same_samples or any(v is not None and len(v) != len(first) for v in row.values):
+        return None
+    return len(row.values), len(first)
+
+
+def _components(
+    y: np.ndarray, shift: Sequence[float] | np.ndarray
+) -> list[tuple[Components, tuple[float | None, ...]]]:
+    """The components of each row and the means of its seeds; y: (rows, S, n), scores less the row's shift. It
+    is overwritten."""
+    import numpy as np
+
+    _, seeds, n = y.shape
+    count = seeds * n
+    sums = y.sum(2)
+    m, a = sums.sum(1) / count, sums / n
+    if seeds == 1:
+        y -= m[:, None, None]
+        of_samples = np.einsum("rsi,rsi->r", y, y) / (n - 1)
+        of_seeds = of_rest = np.zeros(len(y))
+    else:
+        b = y.mean(1)
+        y -= b[:, None]
+        a_off = a - m[:, None]
+        y -= a_off[:, :, None]
+        b -= m[:, None]
+        of_rest = np.einsum("rsi,rsi->r", y, y) / ((seeds - 1) * (n - 1))
+        of_seeds = n * (a_off**2).sum(1) / (seeds - 1)
+        of_samples = seeds * np.einsum("ri,ri->r", b, b) / (n - 1)
+    variances = np.stack([of_seeds, np.maximum(0.0, of_samples - of_rest), of_rest], 1) / count
+    means = (a + np.asarray(shift)[:, None]).tolist()
+    return [
+        (Components(mean, seed, sample, floor, seeds, n), tuple(of_row))
+        for mean, (seed, sample, floor), of_row in zip(
+            (m + shift).tolist(), variances.tolist(), means, strict=True
+        )
+    ]
+
+
+def _of_ratios(y: np.ndarray, v: np.ndarray) -> list[tuple[Components, Components, tuple[float | None, ...]]]:
+    """The same of R = sum V Y / sum V by its influence Psi = R + V (Y - R) / v, and of the valid share v."""
+    import numpy as np
+
+    rows, counts = len(y), v.sum(2)
+    shift = y.reshape(rows, -1)[np.arange(rows), v.reshape(rows, -1).argmax(1)]
+    y -= shift[:, None, None]
+    y[~v] = 0.0
+    sums = y.sum(2)
+    ratio = sums.sum(1) / counts.sum(1)
+    means = np.where(counts > 0, sums / counts + shift[:, None], np.nan).tolist()
+    y -= ratio[:, None, None]
+    y[~v] = 0.0
+    y /= v.mean((1, 2))[:, None, None]
+    of_ratio, of_share = _components(y, ratio + shift), _components(v.astype(np.float64), np.zeros(rows))
+    values = (ratio + shift).tolist()
+    return [
+        (replace(parts, mean=value), share, tuple(None if m != m else m for m in of_row))
+        for (parts, _), (share, _), value, of_row in zip(of_ratio, of_share, values, means, strict=True)
+    ]
+
+
 # --- one row -------------------------------------------------------------------------------------------
 
 
-def _estimate(row: Scores, kind: Kind, limits: tuple[float, float], single: bool) -> Estimate:
+def _estimate(
+    row: Scores, kind: Kind, limits: tuple[float, float], single: bool, sums: _Sums | None
+) -> Estimate:
     import numpy as np
 
+    if sums is not None and math.isfinite(sums.parts.mean + sums.parts.sample + sums.parts.floor):
+        return _of_sums(row, kind, limits, sums)
     there = [(v, m) for v, m in zip(row.values, row.valid, strict=True) if v is not None]
     incomplete = len(there) < len(row.values)
     seeds = 1 if single and there and not incomplete else len(there)
@@ -133,29 +298,51 @@ def _estimate(row: Scores, kind: Kind, limits: tuple[float, float], single: bool
     if not there:
         return replace(base, state="incomplete")
     values = [np.asarray(v, dtype=np.float64) for v, _ in there]
-    defined = [np.ones(len(v), dtype=bool) if m is None else m for v, m in there]
+    masked = kind == "conditional"
+    defined = [m if masked and m is not None else np.ones(len(v), dtype=bool) for v, m in there]
     bad = sum(int((m & ~np.isfinite(v)).sum()) for v, m in zip(values, defined, strict=True))
     if bad or not any(m.any() for m in defined):
         return replace(base, state="incomplete" if incomplete else "nan", not_numbers=bad)
     if incomplete:
         return replace(base, state="incomplete", value=_mean(values, defined))
+    if sums is not None:  # numbers so large that their squares are not
+        return _of_sums(row, kind, limits, sums)
     if single:
         values, defined = values[:1], defined[:1]
     if kind == "set":
         state: State = "few-seeds" if seeds < MIN_SEEDS_OF_SETS else "ok"
         return replace(_over_seeds([float(v.mean()) for v in values], base, limits), state=state)
     if kind == "conditional":
-        found = _conditional(values, defined, base, limits, crossed=row.same_samples)
-    elif not row.same_samples and len(values) > 1:
-        found = _over_seeds([float(v.mean()) for v in values], base, limits)
-    elif kind == "bernoulli":
-        found = _bernoulli(np.stack(values), base, limits)
+        found = _of_seeds(values, defined, base, limits)
     else:
-        found = _score(np.stack(values), base, limits)
-    return replace(found, state=_state(found, crossed=row.same_samples))
+        found = _over_seeds([float(v.mean()) for v in values], base, limits)
+    return replace(found, state=state_of(found, crossed=row.same_samples))
 
 
-def _state(found: Estimate, *, crossed: bool) -> State:
+def _of_sums(row: Scores, kind: Kind, limits: tuple[float, float], sums: _Sums) -> Estimate:
+    """Seeds and samples are crossed: m +- sqrt(h2(0.975)), or Wilson's interval with that width."""
+    parts, share = sums.parts, None
+    m, seeds, n = parts.mean, parts.seeds, row.samples
+    scope: Scope = "new runs" if seeds > 1 else "these runs"
+    if kind == "bernoulli":
+        low, high = _wilson(parts)
+    else:
+        half = math.sqrt(parts.squared_width(1 - ALPHA / 2))
+        low, high = _clipped(m, half, limits)
+    if sums.share is not None:
+        valid = sums.share
+        share = Estimate("ok", valid.mean, *_wilson(valid), n, seeds, scope, None, 0, _several(valid))
+    found = Estimate("ok", m, low, high, n, seeds, scope, share, 0, _several(parts))
+    state = state_of(found, crossed=row.same_samples)
+    return found if state == "ok" else replace(found, state=state)
+
+
+def _several(parts: Components) -> Components | None:
+    """One seed has no components."""
+    return parts if parts.seeds > 1 else None
+
+
+def state_of(found: Estimate, *, crossed: bool) -> State:
     if found.n < MIN_SAMPLES:
         return "few-samples"
     if not crossed and found.seeds < MIN_SEEDS_OF_SETS:
@@ -165,94 +352,46 @@ def _state(found: Estimate, *, crossed: bool) -> State:
     return "ok"
 
 
-def _score(y: np.ndarray, base: Estimate, limits: tuple[float, float]) -> Estimate:
-    """m +- sqrt(h2(0.975)); with one seed m +- t(n-1, 0.975) sd / sqrt(n)."""
-    seeds, n = y.shape
-    if n == 1:
-        return _over_seeds([float(v) for v in y[:, 0]], base, limits)
-    if seeds == 1:
-        return _around(*_one_sample([float(v) for v in y[0]]), base, limits)
-    parts = components(y)
-    found = _around(parts.mean, math.sqrt(parts.squared_width(1 - ALPHA / 2)), base, limits)
-    return replace(found, components=parts)
-
-
-def _bernoulli(y: np.ndarray, base: Estimate, limits: tuple[float, float]) -> Estimate:
+def _wilson(parts: Components) -> tuple[float, float]:
     """Wilson's interval with the two-source width: k2 = max(h2 / (m(1-m)), z^2 / N), or z^2 / n where m is 0
     or 1 or there is one seed; centre (m + k2/2) / (1 + k2), half sqrt(k2 (m(1-m) + k2/4)) / (1 + k2)."""
-    seeds, n = y.shape
-    m = float(y.mean())
-    if n == 1:
-        return _over_seeds([float(v) for v in y[:, 0]], base, limits)
-    parts = components(y) if seeds > 1 else None
+    m, seeds, n = parts.mean, parts.seeds, parts.samples
     k2 = Z**2 / n
-    if parts is not None and 0 < m < 1:
+    if seeds > 1 and 0 < m < 1:
         k2 = max(parts.squared_width(1 - ALPHA / 2) / (m * (1 - m)), Z**2 / (seeds * n))
     centre = (m + k2 / 2) / (1 + k2)
     half = math.sqrt(k2 * (m * (1 - m) + k2 / 4)) / (1 + k2)
-    low = 0.0 if m == 0 else max(0.0, centre - half)
-    high = 1.0 if m == 1 else min(1.0, centre + half)
-    return replace(base, value=m, low=low, high=high, components=parts)
+    return 0.0 if m == 0 else max(0.0, centre - half), 1.0 if m == 1 else min(1.0, centre + half)
 
 
 def _over_seeds(y: list[float], base: Estimate, limits: tuple[float, float]) -> Estimate:
     """One number a seed: m +- t(S-1, 0.975) sd / sqrt(S); one seed has no interval."""
-    if len(y) == 1:
-        return replace(base, value=y[0])
-    return _around(*_one_sample(y), base, limits)
-
-
-def _one_sample(y: list[float]) -> tuple[float, float]:
-    """Mean of independent numbers, and t(k-1, 0.975) sd / sqrt(k)."""
     import numpy as np
 
     k = len(y)
+    if k == 1:
+        return replace(base, value=y[0])
     away = np.asarray(y) - y[0]  # equal numbers have no spread at all
     half = student(k - 1, 1 - ALPHA / 2) * float(away.std(ddof=1)) / math.sqrt(k)
-    return y[0] + float(away.mean()), half
+    m = y[0] + float(away.mean())
+    low, high = _clipped(m, half, limits)
+    return replace(base, value=m, low=low, high=high)
 
 
-def _conditional(
-    values: list[np.ndarray],
-    defined: list[np.ndarray],
-    base: Estimate,
-    limits: tuple[float, float],
-    *,
-    crossed: bool,
+def _of_seeds(
+    values: list[np.ndarray], defined: list[np.ndarray], base: Estimate, limits: tuple[float, float]
 ) -> Estimate:
-    """The ratio R = sum V Y / sum V by its influence Psi = R + V (Y - R) / v, treated as scores; with the
-    valid share v as a bernoulli column."""
-    import numpy as np
-
-    crossed = crossed or len(values) == 1
-    if not crossed:
-        usable = [float(y[v].mean()) for y, v in zip(values, defined, strict=True) if v.any()]
-        if len(usable) < len(values):
-            return replace(base, value=_mean(values, defined), share=_share(defined, base, crossed=False))
-        found = _over_seeds(usable, base, limits)
-        return replace(found, share=_share(defined, base, crossed=False))
-    v, y = np.stack(defined), np.stack(values)
-    shift = float(y[v][0])
-    y = np.where(v, y - shift, 0.0)
-    ratio = float(y.sum() / v.sum())
-    psi = np.where(v, y - ratio, 0.0) / float(v.mean()) + ratio
-    found = _score(psi + shift, base, limits)
-    found = replace(found, value=ratio + shift)
-    return replace(found, share=_share(defined, base, crossed=True))
+    """A conditional metric whose seeds are not crossed: its mean and the valid share over seeds."""
+    share = _over_seeds([float(v.mean()) for v in defined], base, (0.0, 1.0))
+    usable = [float(y[v].mean()) for y, v in zip(values, defined, strict=True) if v.any()]
+    if len(usable) < len(values):
+        return replace(base, value=_mean(values, defined), share=share)
+    return replace(_over_seeds(usable, base, limits), share=share)
 
 
-def _share(defined: list[np.ndarray], base: Estimate, *, crossed: bool) -> Estimate:
-    import numpy as np
-
-    if crossed:
-        return _bernoulli(np.stack(defined).astype(np.float64), base, (0.0, 1.0))
-    return _over_seeds([float(v.mean()) for v in defined], base, (0.0, 1.0))
-
-
-def _around(m: float, half: float, base: Estimate, limits: tuple[float, float]) -> Estimate:
+def _clipped(m: float, half: float, limits: tuple[float, float]) -> tuple[float, float]:
     # A range may be missed in the last bit by the mean of numbers that lie in it.
-    low, high = max(limits[0], m - half), min(limits[1], m + half)
-    return replace(base, value=m, low=min(low, m), high=max(high, m))
+    return min(max(limits[0], m - half), m), max(min(limits[1], m + half), m)
 
 
 def _mean(values: list[np.ndarray], defined: list[np.ndarray]) -> float:
@@ -262,8 +401,13 @@ def _mean(values: list[np.ndarray], defined: list[np.ndarray]) -> float:
 
 def _all_seeds_equal(rows: Sequence[Scores]) -> bool:
     """Every complete row has bit-identical scores in all its seeds: they are one run, not several."""
-    complete = [row for row in rows if all(v is not None for v in row.values)]
-    return bool(complete) and all(_equal(row.values) and _equal(row.valid) for row in complete)
+    found = False
+    for row in rows:
+        if all(v is not None for v in row.values):
+            found = _equal(row.values) and _equal(row.valid)
+            if not found:
+                return False
+    return found
 
 
 def _equal(arrays: Sequence[np.ndarray | None]) -> bool:

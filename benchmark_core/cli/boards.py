@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import SuiteErrors
 from ..suite import Source
 from . import output
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ..board import Table
     from ..board.reproduction import Checked
     from ..board.table import Format
+    from ..plan.model import Plan
+    from ..registry import Registry
     from ..store import Store
 
 #: Rows of a block that a terminal shows without being asked for more.
@@ -22,9 +25,9 @@ DEFAULT_TOP = 20
 
 def tables_of(store: Store, manifests: Sequence[Mapping[str, Any]], board: str | None = None) -> list[Table]:
     """The tables of these suites (the board called `board` only), without empty ones."""
-    from ..board import boards_of, make_board
+    from ..board import make_boards
 
-    made = [make_board(store, m, b) for m in manifests for b in boards_of(m, board)]
+    made = [table for m in manifests for table in make_boards(store, m, board)]
     return [table for table in made if table.blocks]
 
 
@@ -38,15 +41,24 @@ def render_tables(
     return render(tables, form, width=output.width(), wide=wide, top=top, unicode=unicode)
 
 
-def check_expected_files(manifest: Mapping[str, Any]) -> None:
-    """Read the `expected:` files of a suite's boards before anything runs. Raises RobexError with all that is
-    wrong with one."""
+def check_expected_files(plan: Plan, registry: Registry) -> None:
+    """Read the `expected:` files of a suite's boards before anything runs. Raises SuiteErrors with all that
+    is wrong with them."""
+    if not any(board.expected for board in plan.suite.boards):
+        return
     from ..board import boards_of
-    from ..board.expected import read_expected
+    from ..board.expected import ExpectedErrors, read_expected
+    from ..run.manifest import manifest_of
 
+    manifest, problems = manifest_of(plan, registry), []
     for board in boards_of(manifest):
         if board.get("expected"):
-            read_expected(_source(board), manifest, board)
+            try:
+                read_expected(_source(board), manifest, board)
+            except ExpectedErrors as error:
+                problems += error.problems
+    if problems:
+        raise SuiteErrors(problems)
 
 
 def _source(board: Mapping[str, Any]) -> Source:
@@ -73,4 +85,5 @@ def write_checked(found: Sequence[Checked]) -> None:
 
     for one in found:
         output.say()
-        output.write(render_checked(one, unicode=output.is_unicode(sys.stdout), width=output.width()))
+        width = output.width() if output.is_terminal() else None
+        output.write(render_checked(one, unicode=output.is_unicode(sys.stdout), width=width))

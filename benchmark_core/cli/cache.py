@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ..board.formats import count, plural, size
+from ..errors import RobexError
 from . import output
 from .options import json_option, open_store, store_option, trace_option
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group("cache")
 def command() -> None:
-    """List or clean the records of a store."""
+    """List, clean or remove the records of a store."""
 
 
 @command.command("ls")
@@ -32,13 +33,14 @@ def ls(store: str, as_json: bool) -> int:
 
     A record counts for the suite that made it; others may use it too.
     """
+    from ..plan import STAGES
     from ..store.index import Index
 
     index = Index(open_store(store))
     rows = index.rows()
     index.close()
     sums: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0, 0.0])
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (row.suite, STAGES.index(row.stage))):
         entry = sums[row.suite, row.stage]
         entry[0] += 1
         entry[1] += row.bytes
@@ -55,7 +57,7 @@ def ls(store: str, as_json: bool) -> int:
         [suite, stage, count(int(n)), size(held), f"{seconds:,.0f} s"]
         for (suite, stage), (n, held, seconds) in sums.items()
     ]
-    for line in output.columns([["suite", "stage", "records", "size", "time"], *table], right=(2, 3, 4)):
+    for line in output.table([["suite", "stage", "records", "size", "time"], *table], right=(2, 3, 4)):
         output.say(line)
     output.say(f"{plural(len(rows), 'record')}, {size(sum(row.bytes for row in rows))}")
     return 0
@@ -69,21 +71,55 @@ def ls(store: str, as_json: bool) -> int:
 def gc(dry_run: bool, store: str, as_json: bool) -> int:
     """Remove what no suite of the store needs.
 
-    Kept is everything that the last run of each suite planned, and all it is made from. Removed are other
-    records, damaged ones that were set aside (.bad), and what killed writers left.
+    Kept is everything that the last run of each suite planned, quick looks included (`cache rm` removes
+    those), and all it is made from. Removed are other records, damaged ones that were set aside (.bad), and
+    what killed writers left.
+    """
+    return _clean(open_store(store), (), dry_run=dry_run, as_json=as_json)
+
+
+@command.command("rm")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--quick-looks", is_flag=True, help="All runs with --samples, --seeds or --set (NAME~digest).")
+@click.option("--dry-run", is_flag=True, help="Say what would go, remove nothing.")
+@store_option
+@json_option
+@trace_option
+def rm(names: tuple[str, ...], quick_looks: bool, dry_run: bool, store: str, as_json: bool) -> int:
+    """Remove suites or quick looks from the store, and what no other suite needs.
+
+    NAME: as `robex status` lists it, such as quickstart or quickstart~8e3a063c.
     """
     opened = open_store(store)
-    needed = needed_keys(opened)
-    unused = sorted(set(opened.keys()) - needed)
-    damaged = sorted(opened.nodes.glob("*/*.bad"))
-    freed = sum(opened.size(key) for key in unused) + sum(map(_size, damaged))
+    going = {name: opened.suite(name) for name in names}  # all have to be there
+    if quick_looks:
+        found = {name: opened.suite(name) for name in opened.suites()}
+        going |= {name: manifest for name, manifest in found.items() if manifest.get("overrides")}
+    elif not names:
+        raise RobexError("cache rm needs the names of suites, or --quick-looks")
+    return _clean(opened, tuple(going), dry_run=dry_run, as_json=as_json)
+
+
+def _clean(store: Store, going: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
+    """Remove these suites, then every record that no other suite needs; say what went."""
+    from ..board.words import listed
+
+    stored = set(store.keys())  # before the suites are read: what a run stores from now on is none of ours
+    needed = needed_keys(store, going)
+    unused = sorted(stored - needed)
+    damaged = sorted(store.nodes.glob("*/*.bad"))
+    freed = sum(store.size(key) for key in unused) + sum(map(_size, damaged))
     if not dry_run:
+        for name in going:
+            (store.path / "suites" / f"{name}.json").unlink(missing_ok=True)
+            (store.path / f"report-{name}.html").unlink(missing_ok=True)
         for key in unused:
-            opened.remove(key)
+            store.remove(key)
         for folder in damaged:
             shutil.rmtree(folder, ignore_errors=True)
-        opened.sweep()
+        store.sweep()
     found = {
+        "suites": list(going),
         "removed": len(unused),
         "damaged": len(damaged),
         "kept": len(needed),
@@ -94,17 +130,19 @@ def gc(dry_run: bool, store: str, as_json: bool) -> int:
         output.say_json(found)
     else:
         verb = "would be removed" if dry_run else "removed"
+        parts = [*going, plural(len(unused), "record"), plural(len(damaged), "damaged one")]
         output.say(
-            f"{store}: {plural(len(unused), 'record')} and {plural(len(damaged), 'damaged one')} {verb}, "
-            f"{size(freed)}; {plural(len(needed), 'record')} kept"
+            f"{store.path}: {listed(parts)} {verb}, {size(freed)}; {plural(len(needed), 'record')} kept"
         )
     return 0
 
 
-def needed_keys(store: Store) -> set[str]:
-    """Stored nodes that the last run of some suite planned, or that they are made from, directly or not."""
+def needed_keys(store: Store, without: Collection[str] = ()) -> set[str]:
+    """Stored nodes that the last run of some suite planned, or that they are made from, directly or not.
+    without: suites that do not count."""
     needed: set[str] = set()
-    stack = [key for name in store.suites() for key in store.suite(name)["nodes"]]
+    kept = [name for name in store.suites() if name not in without]
+    stack = [key for name in kept for key in store.suite(name)["nodes"]]
     while stack:
         key = stack.pop()
         if key not in needed and store.has(key):

@@ -46,17 +46,15 @@ def command(
     LEFT and RIGHT are stores, or STORE:SUITE for one suite of a store. Cells with equal coordinates are
     compared on the same seeds and samples; the p values are adjusted for all comparisons (Holm).
     """
-    from ..board.compare import comparison_json, render_comparison
+    from ..board.compare_text import comparison_json, render_comparison
 
     found = _two_rows(left, right, names, rows) if rows else _two_sides(left, right, names)
     if as_json:
         output.say_json(comparison_json(found))
     else:
-        output.write(
-            render_comparison(
-                found, everything=everything, width=output.width(), unicode=output.is_unicode(sys.stdout)
-            )
-        )
+        width = output.width() if output.is_terminal() else None
+        unicode = output.is_unicode(sys.stdout)
+        output.write(render_comparison(found, everything=everything, width=width, unicode=unicode))
     return 1 if check and not found.passes else 0
 
 

@@ -14,9 +14,9 @@ from .. import __version__
 from ..board.formats import plural, size
 from ..errors import RobexError, one_line
 from ..registry import PluginProblem, Registry
-from . import output
-from .options import find_store, json_option, plugin_option, store_option
-from .plugins import plugin_commands
+from . import data, output
+from .options import command_line, find_store, json_option, plugin_option, store_option
+from .plugins import broken_methods, plugin_commands
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,14 @@ def command(store: str, plugins: tuple[str, ...], as_json: bool, trace: bool) ->
     """Check the installation, the plugins and the store. Exit code 1 when there is a problem."""
     registry = Registry.load(plugins)
     verbs, verb_problems = plugin_commands(registry)
-    findings = [_versions(), _store(store), _plugins(registry, sorted(verbs))]
-    findings += [_problem(problem) for problem in (*registry.problems, *verb_problems)]
+    findings = [
+        _versions(),
+        _store(store),
+        _plugins(registry, sorted(verbs)),
+        Finding(*data.finding(registry)),
+    ]
+    found = (*registry.problems, *verb_problems, *broken_methods(registry))
+    findings += [_problem(problem) for problem in found]
     problems = sum(not finding.ok for finding in findings)
     if as_json:
         output.say_json({"problems": problems, "findings": [vars(finding) for finding in findings]})
@@ -51,7 +57,8 @@ def command(store: str, plugins: tuple[str, ...], as_json: bool, trace: bool) ->
         if finding.trace and trace:
             output.say(finding.trace.rstrip())
     if problems:
-        hint = "" if trace or not any(f.trace for f in findings) else "   Trace: robex doctor --trace"
+        again = command_line("robex", "doctor", "--trace", store=store, plugins=plugins)
+        hint = "" if trace or not any(f.trace for f in findings) else f"   Trace: {again}"
         output.say(f"{plural(problems, 'problem')} (exit 1){hint}")
     return 1 if problems else 0
 
@@ -99,9 +106,10 @@ def _store(path: str) -> Finding:
         more = "They are computed again when a suite needs them."
         return Finding(False, f"{text}; {plural(len(index.damaged), 'damaged record')}: {keys}", more)
     bad = sum(1 for _ in store.nodes.glob("*/*.bad"))
-    return Finding(
-        True, text + (f"; {plural(bad, 'damaged record')} set aside (robex cache gc)" if bad else "")
-    )
+    if bad:
+        text += f"; {plural(bad, 'damaged record')} set aside"
+        return Finding(True, text, f"They go with: {command_line('robex', 'cache', 'gc', store=path)}")
+    return Finding(True, text)
 
 
 def _plugins(registry: Registry, verbs: list[str]) -> Finding:

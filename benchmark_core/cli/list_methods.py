@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..board.formats import plural
 from ..spec import KINDS, Kind
 from . import output
-from .options import json_option, load_registry, plugin_option, trace_option
+from .options import command_line, json_option, load_registry, plugin_option, trace_option
 
 if TYPE_CHECKING:
     from ..spec import MethodSpec
@@ -45,16 +46,18 @@ def command(kind: str | None, plugins: tuple[str, ...], as_json: bool) -> int:
             ]
         )
         return 0
-    rows = [_row(spec, registry.origin(spec).plugin, with_kind=kind is None) for spec in methods]
+    rows = [_row(spec, registry.origin(spec).distribution, with_kind=kind is None) for spec in methods]
     if rows:
         head = ["name", *(["kind"] if kind is None else []), "plugin", "summary"]
         for line in output.columns([head, *rows]):
             output.say(output.short(line, output.width()))
-        output.note("robex show NAME says more.")
-    else:
-        output.note(f"no {kind or 'method'} is registered (robex doctor)")
+        output.note(f"More about one: {command_line('robex', 'show', 'NAME', plugins=plugins)}")
+    doctor = command_line("robex", "doctor", plugins=plugins)
+    if not rows:
+        output.note(f"no {kind or 'method'} is registered ({doctor})")
     if registry.problems:
-        output.note(f"{len(registry.problems)} plugin problems hide methods: robex doctor")
+        verb = "hides" if len(registry.problems) == 1 else "hide"
+        output.note(f"{plural(len(registry.problems), 'plugin problem')} {verb} methods: {doctor}")
     return 0
 
 

@@ -1,11 +1,13 @@
 """Entry point of `robex`: the table of verbs, plugins' verbs, and what becomes of errors.
 
-Exit codes: 0 all done, 1 something failed or differs, 2 wrong use or suite, 130 interrupted.
+Exit codes: 0 all done, 1 something failed or differs, 2 wrong use or suite, 130 interrupted,
+143 told to stop by SIGTERM.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -14,7 +16,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import RobexError, did_you_mean, one_line
+from ..errors import RobexError, did_you_mean, one_line, reason
 
 #: verb -> (module of this package, what it does). A module's command is called `command`.
 VERBS = {
@@ -27,9 +29,11 @@ VERBS = {
     "report": ("report", "The boards of a store as one HTML page."),
     "compare": ("compare", "What differs between two stores, suites or rows."),
     "show": ("show", "What a method does, or how a result was made."),
+    "new": ("new", "Start a plugin or a suite of your own."),
     "schema": ("schema", "The JSON Schema of suites, for editors."),
+    "data": ("data", "The official files of datasets: list, fetch, path."),
     "doctor": ("doctor", "Check the installation, the plugins and the store."),
-    "cache": ("cache", "List or clean the records of a store."),
+    "cache": ("cache", "List, clean or remove the records of a store."),
 }
 
 
@@ -72,7 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = robex.main(arguments, prog_name="robex", standalone_mode=False)
+        code = robex.main(
+            arguments, prog_name="robex", standalone_mode=False, terminal_width=_narrow_terminal()
+        )
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
@@ -81,17 +87,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:  # `robex list | head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_stdout()
         return 0
     except RobexError as error:
         _tell(error, arguments)
         print(error, file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        _tell(error, arguments)
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"robex: {place}{reason(error)}", file=sys.stderr)
+        _close_stdout()
+        return 2
     except Exception as error:
         _tell(error, arguments)
         hint = "" if "--trace" in arguments else " (--trace shows where; please report it)"
         print(f"robex: bug: {one_line(error)}{hint}", file=sys.stderr)
         return 2
+
+
+def _close_stdout() -> None:
+    """What cannot be written now cannot be written when Python ends either, and it would say so."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _narrow_terminal() -> int | None:
+    """Columns for help texts where click would not go below 50; None: its own width."""
+    columns = shutil.get_terminal_size().columns
+    return max(columns, 20) - 2 if columns < 52 else None
 
 
 def _tell(error: BaseException, arguments: Sequence[str]) -> None:

@@ -85,20 +85,23 @@ class SuiteCall:
         for name, value in (("--samples", self.samples), ("--seeds", self.seeds)):
             if value is not None:
                 words += [name, str(value)]
-        for file in self.plugins:
-            words += ["--plugin", file]
-        if store != os.environ.get("ROBEX_STORE", DEFAULT_STORE):
-            words += ["--store", store]
-        return shlex.join(words)
+        return command_line(*words, store=store, plugins=self.plugins)
+
+
+def command_line(*words: str, store: str | None = None, plugins: Sequence[str] = ()) -> str:
+    """A command to paste: with the store unless it is the usual one, and with the plugins."""
+    more = [word for file in plugins for word in ("--plugin", file)]
+    if store is not None and store != os.environ.get("ROBEX_STORE", DEFAULT_STORE):
+        more += ["--store", store]
+    return shlex.join([*words, *more])
 
 
 def call_of(manifest: Mapping[str, Any]) -> SuiteCall:
     """The suite and options that the last run named."""
     overrides = dict(manifest["overrides"])
     samples, seeds = overrides.pop("--samples", None), overrides.pop("--seeds", None)
-    return SuiteCall(
-        manifest["file"], [f"{path}={_yaml(value)}" for path, value in overrides.items()], samples, seeds
-    )
+    settings = [f"{path}={_yaml(value)}" for path, value in overrides.items()]
+    return SuiteCall(manifest["file"], settings, samples, seeds, manifest.get("plugins", ()))
 
 
 def _yaml(value: Any) -> str:
@@ -139,6 +142,23 @@ def refuse_broken_files(registry: Registry, plugins: Sequence[str]) -> None:
         for problem in registry.problems:
             if str(Path(file).resolve()) in problem.source:
                 raise RobexError(f"--plugin {file}: {problem.message}")
+
+
+def suites_at(place: str | None, store: str, plugins: Sequence[str] = ()) -> tuple[str, list[str]]:
+    """What an argument [STORE|SUITE] means: (store, names of suites in it; none: all).
+
+    A folder is a store, a .yaml file the suite in it, anything else the name of a suite of the store.
+    """
+    if place is None:
+        return store, []
+    if Path(place).is_dir():
+        return place, []
+    if Path(place).suffix in (".yaml", ".yml"):
+        suite, _ = SuiteCall(place, plugins=plugins).read()
+        return store, [suite.name]
+    if os.sep in place:
+        raise RobexError(f"{place}: no such store")
+    return store, [place]
 
 
 def open_store(path: str) -> Store:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
+from ..board import layout
 from ..board.formats import ascii_text
 
 MAX_WIDTH = 100
@@ -68,6 +69,17 @@ def columns(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[st
         ).rstrip()
         for row in rows
     ]
+
+
+def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
+    """The first row heads the others: aligned columns, or below each name its numbers where the terminal is
+    too narrow."""
+    right = set(right)
+    lines = columns(rows, right)
+    if max(map(len, lines)) <= width():
+        return lines
+    heads, *rows = rows
+    return list(layout.table(heads, rows, width()))
 
 
 def wrapped(parts: Sequence[str]) -> list[str]:

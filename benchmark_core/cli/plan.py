@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..board.formats import count, plural, rough_duration, size
+from ..data import missing
+from ..run.manifest import manifest_name
 from . import output
+from .data import needed, needed_lines
 from .options import (
     SuiteCall,
+    command_line,
     find_store,
     json_option,
     plugin_option,
@@ -51,22 +56,37 @@ def command(
     Estimates come from the times of earlier records in the store.
     """
     from ..plan import build_plan
+    from .boards import check_expected_files
 
     call = SuiteCall(suite_file, settings, samples, seeds, plugins)
     suite, registry = call.read()
     plan = build_plan(suite, registry)
+    check_expected_files(plan, registry)
     opened = find_store(store)
     todo = plan.needed(opened.has if opened else lambda key: False)
     past = Past.of(opened)
+    lacking = needed(todo.values(), registry)
     if as_json:
-        output.say_json(_json(plan, todo, past))
+        download = {spec.name: missing(spec) for spec in lacking}
+        output.say_json(_json(plan, todo, past) | {"download": download})
         return 0
     _print(plan, todo, past)
+    for line in needed_lines(lacking):
+        output.say(line)
     if todo:
         output.say(f"Run it: {call.command('run', store)}")
     else:
-        output.say(f"Nothing to run: everything is in {store}. Boards: {call.command('table', store)}")
+        output.say(f"Nothing to run: everything is in {store}.")
+        output.say(f"Boards: {_boards_command(call, suite, opened, store)}")
     return 0
+
+
+def _boards_command(call: SuiteCall, suite: Suite, opened: Store | None, store: str) -> str:
+    """What shows the boards: `table` where this very suite has run, else `run`, which does nothing more."""
+    name = manifest_name(suite)
+    if opened and name in opened.suites() and opened.suite(name)["digest"] == suite.digest:
+        return command_line("robex", "table", name, store=store)
+    return call.command("run", store)
 
 
 @dataclass(frozen=True)
@@ -109,6 +129,8 @@ def _print(plan: Plan, todo: Mapping[str, Node], past: Past) -> None:
     suite = plan.suite
     for line in output.wrapped([f"suite {suite.name}, version {suite.version}", crossing(suite)]):
         output.say(line)
+    if suite.overrides:
+        output.say(f"A quick look, not the whole suite: kept as {manifest_name(suite)}.")
     output.say(
         f"{plural(len(plan.cells), 'cell')} share {plural(len(plan.nodes), 'node')} "
         f"({count(without_sharing(plan))} without sharing)"
@@ -124,10 +146,24 @@ def _print(plan: Plan, todo: Mapping[str, Node], past: Past) -> None:
     after.append(_total(to_run, past, suite))
     *lines, total = output.columns(rows, right=(1, 2, 3))
     wide = max(map(len, lines))
-    lines = [f"{line:{wide}}  {basis}".rstrip() for line, basis in zip(lines, after[:-1], strict=True)]
-    for line in [*lines, f"{total:{lines[0].index('estimate')}}{after[-1]}".rstrip()]:
-        output.say(line)
+    at = lines[0].index("estimate")
+    told = all(wide + 2 + len(basis) <= output.width() for basis in after[:-1])
+    for line, basis in zip(lines, after[:-1], strict=True):
+        output.say(f"{line:{wide}}  {basis}".rstrip() if told else line)
+    _say_with(f"{total:{at}}", after[-1])
+    if not told:
+        output.say("+1 column, what the estimates rest on: a wider terminal")
     _print_left_out(plan.left_out)
+
+
+def _say_with(line: str, more: str) -> None:
+    """A line and what follows it, on lines of its own where the terminal is too narrow."""
+    if len(line) + len(more) <= output.width():
+        output.say(f"{line}{more}".rstrip())
+        return
+    output.say(line.rstrip())
+    for part in textwrap.wrap(more, output.width(), initial_indent="  ", subsequent_indent="  "):
+        output.say(part)
 
 
 def _counts(nodes: int, to_run: int) -> list[str]:
@@ -143,7 +179,7 @@ def _estimate(stage: str, nodes: Sequence[Node], past: Past) -> tuple[str, str]:
     places = count_places(nodes)
     seconds = past.estimator.total(places)
     if seconds is None:
-        return "no estimate yet", ""
+        return "–", ""
     basis = f"from {plural(past.records.get(stage, 0), 'earlier record')}"
     if guessed := past.estimator.guessed(places):
         names = ", ".join(guessed[:3]) + (f" and {len(guessed) - 3} more" if len(guessed) > 3 else "")
@@ -173,7 +209,9 @@ def _print_left_out(left_out: Mapping[str, int]) -> None:
     if total:
         output.say(f"Left out: {plural(total, 'cell')}.")
     for reason, cells in sorted(left_out.items(), key=lambda item: (-item[1], item[0])):
-        output.say(f"  {reason}: {count(cells)}" if cells else f"  {reason}")
+        text = f"{reason}: {count(cells)}" if cells else reason
+        for line in textwrap.wrap(text, output.width(), initial_indent="  ", subsequent_indent="    "):
+            output.say(line)
 
 
 def without_sharing(plan: Plan) -> int:
@@ -202,6 +240,7 @@ def _json(plan: Plan, todo: Mapping[str, Node], past: Past) -> dict[str, Any]:
         "version": plan.suite.version,
         "seeds": plan.suite.seeds,
         "digest": plan.suite.digest,
+        "kept_as": manifest_name(plan.suite),
         "stages": {
             stage: {
                 "nodes": len(nodes),

@@ -6,8 +6,10 @@ import traceback
 
 import click
 
-from ..errors import one_line
-from ..registry import PluginProblem, Registry
+from ..errors import RobexError, one_line
+from ..guard import guarded
+from ..mistakes import place_of
+from ..registry import GROUP, PluginProblem, Registry
 
 
 def plugin_commands(registry: Registry | None = None) -> tuple[dict[str, click.Command], list[PluginProblem]]:
@@ -23,10 +25,13 @@ def plugin_commands(registry: Registry | None = None) -> tuple[dict[str, click.C
         source = str(registry.origins[plugin])
         group = click.Group()
         try:
-            implementation.function(group)
+            with guarded(plugin):
+                implementation.function(group)
         except Exception as error:
             trace = "".join(traceback.format_exception(error))
-            problems.append(PluginProblem(plugin, source, f"register_commands: {one_line(error)}", trace))
+            place = place_of(error.__cause__ or error)
+            message = f"register_commands: {one_line(error)}{f' ({place})' if place else ''}"
+            problems.append(PluginProblem(plugin, source, message, trace))
             continue
         for name, command in group.commands.items():
             if name in owners:
@@ -36,3 +41,25 @@ def plugin_commands(registry: Registry | None = None) -> tuple[dict[str, click.C
                 owners[name] = f'plugin "{plugin}"'
                 commands[name] = command
     return commands, problems
+
+
+def broken_methods(registry: Registry) -> list[PluginProblem]:
+    """What is wrong with the classes and the params of methods that are not robex's own. Imports them."""
+    from ..suite.fields import checker_of
+
+    problems = []
+    for spec in registry.methods():
+        origin = registry.origin(spec)
+        if origin.distribution == GROUP:
+            continue
+        try:
+            checker_of(spec.params, f"{spec.kind} {spec.name}")
+            with guarded(origin.plugin):
+                registry.implementation(spec)
+        except Exception as error:
+            message = str(error)
+            if not isinstance(error, RobexError):
+                message = f"{spec.kind} {spec.name}: importing {spec.target} failed: {one_line(error)}"
+            trace = "".join(traceback.format_exception(error))
+            problems.append(PluginProblem(origin.plugin, str(origin), message, trace))
+    return problems

@@ -52,6 +52,7 @@ class Display:
             case NodeProgress():
                 if event.key in self.running:
                     self.running[event.key].part = (event.done, event.total)
+                    self.node_progressed()
             case NodeFinished():
                 self.running.pop(event.key, None)
                 self.finished[event.stage] += 1
@@ -70,10 +71,13 @@ class Display:
 
     def start(self, event: RunStarted) -> None:
         cached, todo = sum(event.cached.values()), sum(event.todo.values())
-        output.note(
-            f"robex {__version__} · {event.suite}, version {event.version} · store {event.store} · "
-            f"{plural(cached + todo, 'node')}: {count(cached)} cached, {count(todo)} to run"
-        )
+        parts = [f"robex {__version__}", f"{event.suite}, version {event.version}", f"store {event.store}"]
+        parts.append(f"{plural(cached + todo, 'node')}: {count(cached)} cached, {count(todo)} to run")
+        for line in output.wrapped(parts):
+            output.note(line)
+
+    def node_progressed(self) -> None:
+        pass
 
     def node_finished(self, event: NodeFinished) -> None:
         pass
@@ -134,6 +138,9 @@ class Plain(Display):
     def start(self, event: RunStarted) -> None:
         super().start(event)
         self._next_summary = time.monotonic() + _SUMMARY_EVERY
+
+    def node_progressed(self) -> None:
+        self._summarise()
 
     def node_finished(self, event: NodeFinished) -> None:
         output.note(f"{'done':8}{event.stage:9}{event.title}  {duration(event.seconds)}")

@@ -10,8 +10,7 @@ import click
 
 from . import output
 from .boards import checked_of, tables_of
-from .options import call_of, open_store, plugin_option, store_option, trace_option
-from .table import store_and_suites
+from .options import call_of, open_store, plugin_option, store_option, suites_at, trace_option
 
 if TYPE_CHECKING:
     from ..board import Table
@@ -37,7 +36,7 @@ def command(
     """
     from ..board.reproduction import published_lines
 
-    path, wanted = store_and_suites(place, store, plugins)
+    path, wanted = suites_at(place, store, plugins)
     opened = open_store(path)
     manifests = [opened.suite(name) for name in list(names) or wanted or opened.suites()]
     tables = tables_of(opened, manifests)

@@ -8,7 +8,7 @@ import click
 
 from ..board.formats import count, duration, plural
 from . import output
-from .options import SuiteCall, plugin_option, store_option, suite_options, trace_option
+from .options import SuiteCall, command_line, plugin_option, store_option, suite_options, trace_option
 
 if TYPE_CHECKING:
     from ..plan.model import Plan
@@ -53,19 +53,21 @@ def command(
     Boards go to stdout, progress to stderr. Exit code 1 when something failed.
     """
     from ..plan import build_plan
-    from ..run.manifest import manifest_of
     from ..run.session import run_plan
     from ..store import Store
     from .boards import check_expected_files
+    from .data import needed, needed_lines
     from .progress import display_for
 
     call = SuiteCall(suite_file, settings, samples, seeds, plugins)
     suite, registry = call.read()
     plan = build_plan(suite, registry)
-    if any(board.expected for board in suite.boards):
-        check_expected_files(manifest_of(plan, registry))
+    check_expected_files(plan, registry)
     opened = Store(store)
     display = display_for(quiet=quiet, as_json=as_json)
+    if not quiet and not as_json:
+        for line in needed_lines(needed(plan.needed(opened.has).values(), registry)):
+            output.note(line)
     report = run_plan(plan, registry, opened, display, jobs=jobs, executor=executor, only=only)
     if as_json:
         return report.exit_code
@@ -77,6 +79,7 @@ def command(
 
 def _tell(report: RunReport, plan: Plan, store: Store, again: str, *, quiet: bool) -> None:
     """How the run ended, and every failure."""
+    from ..run.manifest import manifest_name
     from .failures import Failure, describe
 
     nodes = f"{count(report.done)} of {plural(len(plan.nodes), 'node')}"
@@ -89,8 +92,12 @@ def _tell(report: RunReport, plan: Plan, store: Store, again: str, *, quiet: boo
         cells = f"{count(done)} of {plural(len(plan.cells), 'cell')}"
         output.note(f"Done in {duration(report.seconds)}: {nodes}, {cells}.")
     failures = [Failure(e.key, e.title, e.message, e.where, e.blocked) for e in report.failures.values()]
-    for line in describe(failures, again):
+    for line in describe(failures, again, str(store.path)):
         output.note(line)
+    if plan.suite.overrides and not quiet:
+        name = manifest_name(plan.suite)
+        table = command_line("robex", "table", name, store=str(store.path))
+        output.note(f"A quick look, kept as {name}: {table}")
 
 
 def _boards(plan: Plan, store: Store) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import click
 
-from ..board.formats import count, duration, size
+from ..board.formats import count, duration, plural, size
 from ..errors import RobexError
 from ..spec import (
     KINDS,
@@ -53,7 +53,7 @@ _KEY = re.compile(r"[0-9a-f]{4,64}")
 def command(what: str, store: str, plugins: tuple[str, ...], as_json: bool) -> int:
     """What a method does and takes, or how a result was made.
 
-    METHOD: a name (pgd), or kind/name where two kinds share it (defense/none). KEY: the first characters of a
+    METHOD: a name (pgd), or kind/name (attack/pgd) where two kinds share it. KEY: the first characters of a
     record's key; four are enough when they are unique.
     """
     registry = load_registry(plugins)
@@ -308,8 +308,6 @@ def _record(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
     if goal := identity.get("goal"):
         asked = {"success": "only whether it succeeds: samples leave at their first success"}
         yield _line("asked", asked.get(goal, "for the perturbation itself"))
-    if wish := identity.get("wish"):
-        yield _line("wish", ", ".join(f"{name} {value}" for name, value in wish.items()))
     if over := identity.get("over"):
         yield _line("targets", f"the {over} over all targets of a sample")
     yield _line(
@@ -326,7 +324,8 @@ def _record(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
             f"{n} {size(a['bytes'])} sha256 {a['sha256'][:12]}" for n, a in record["artifacts"].items()
         ),
     )
-    yield _line("on", f"{record['device']}, {record['threads']} threads, batches of {record['batch_size']}")
+    threads = plural(record["threads"], "thread")
+    yield _line("on", f"{record['device']}, {threads}, batches of {record['batch_size']}")
     yield _line(
         "versions",
         ", ".join(f"{n} {v}" for n, v in {**record["versions"], **environment["packages"]}.items()),
@@ -357,13 +356,26 @@ def _failure(store: Store, failure: Mapping[str, Any]) -> Iterator[str]:
 def _identity(identity: Mapping[str, Any]) -> Iterator[str]:
     for role in ("method", "builds"):
         if method := identity.get(role):
-            params = ", ".join(f"{k}={v}" for k, v in method["params"].items())
-            yield _line(
-                role,
-                f"{method['kind']} {method['name']}, revision {method['revision']}: {params or 'no params'}",
-            )
+            text = f"{method['kind']} {method['name']}, revision {method['revision']}: "
+            yield _line(role, text + (_values(method["params"]) or "no params"))
     if wish := identity.get("wish"):
-        yield _line("wish", ", ".join(f"{k}={v}" for k, v in wish.items()))
+        yield _line("wish", _values(wish))
+
+
+def _values(params: Mapping[str, Any]) -> str:
+    """`eps: 0.1, steps: 20`, as in a suite; methods inside as `{use: pgd, eps: 0.1}`."""
+    return ", ".join(f"{name}: {_value(value)}" for name, value in params.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        inside = {"use": value["use"], **value.get("params", {})} if "use" in value else value
+        return f"{{{_values(inside)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    return str(value)
 
 
 def _inputs(store: Store, inputs: Mapping[str, str], indent: str, seen: set[str]) -> Iterator[str]:
@@ -399,4 +411,12 @@ def _belongs(manifest: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
 
 
 def _line(name: str, value: str) -> str:
-    return f"{name:9}{value}"
+    """A name and its value on as many lines as it takes; commands and keys stay whole."""
+    if name in ("key", "again"):
+        return f"{name:9}{value}"
+    gap = " " * 9
+    lines = textwrap.wrap(
+        value, output.width(), initial_indent=gap, subsequent_indent=gap, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    return "\n".join([f"{name:9}{lines[0].strip()}", *lines[1:]]) if lines else name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +11,15 @@ import click
 from ..board.formats import count
 from . import output
 from .failures import Failure, describe
-from .options import SuiteCall, call_of, json_option, open_store, plugin_option, store_option, trace_option
+from .options import (
+    call_of,
+    json_option,
+    open_store,
+    plugin_option,
+    store_option,
+    suites_at,
+    trace_option,
+)
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -29,7 +36,7 @@ def command(place: str | None, store: str, plugins: tuple[str, ...], as_json: bo
 
     SUITE: the file or the name of one suite.
     """
-    path, names = _where(place, store, plugins)
+    path, names = suites_at(place, store, plugins)
     opened = open_store(path)
     manifests = [opened.suite(name) for name in names or opened.suites()]
     found = [suite_status(opened, manifest) for manifest in manifests]
@@ -44,25 +51,14 @@ def command(place: str | None, store: str, plugins: tuple[str, ...], as_json: bo
         for s in found
     ]
     head = ["suite", "version", "cells", "done", "failed", "missing"]
-    for line in output.columns([head, *rows], right=range(1, 6)):
+    for line in output.table([head, *rows], right=range(1, 6)):
         output.say(line)
     for status, manifest in zip(found, manifests, strict=True):
         failures = [Failure(f["key"], f["title"], f["message"], f["where"]) for f in status["failures"]]
         again = call_of(manifest).command("run", path)
-        for line in describe(failures, again):
+        for line in describe(failures, again, path):
             output.say(line)
     return 0
-
-
-def _where(place: str | None, store: str, plugins: tuple[str, ...]) -> tuple[str, list[str]]:
-    if place is None:
-        return store, []
-    if Path(place).is_dir():
-        return place, []
-    if Path(place).suffix in (".yaml", ".yml"):
-        suite, _ = SuiteCall(place, plugins=plugins).read()
-        return store, [suite.name]
-    return store, [place]
 
 
 def suite_status(store: Store, manifest: Mapping[str, Any]) -> dict[str, Any]:

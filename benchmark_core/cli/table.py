@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from ..board.table import FORMATS, Format
 from ..errors import RobexError
 from . import output
 from .boards import DEFAULT_TOP, checked_of, render_tables, tables_of, write_checked
-from .options import SuiteCall, open_store, plugin_option, store_option, trace_option
+from .options import open_store, plugin_option, store_option, suites_at, trace_option
 
 
 @click.command("table")
@@ -43,7 +41,7 @@ def command(
     percent.
     """
     form = "json" if as_json else form
-    path, wanted = store_and_suites(place, store, plugins)
+    path, wanted = suites_at(place, store, plugins)
     opened = open_store(path)
     chosen = list(names) or wanted or opened.suites()
     if not chosen:
@@ -58,17 +56,3 @@ def command(
         for name in chosen:
             write_checked(checked_of(opened, opened.suite(name), tables))
     return 0
-
-
-def store_and_suites(place: str | None, store: str, plugins: tuple[str, ...] = ()) -> tuple[str, list[str]]:
-    """What an argument that may be a store or a suite file means: (store, names of suites; none: all)."""
-    if place is None:
-        return store, []
-    if Path(place).is_dir():
-        return place, []
-    if Path(place).suffix in (".yaml", ".yml"):
-        suite, _ = SuiteCall(place, plugins=plugins).read()
-        return store, [suite.name]
-    raise RobexError(
-        f"{place}: neither a store nor a suite (.yaml); robex table --suite NAME picks one of a store"
-    )

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ..board.formats import plural
-from ..errors import Problem, RobexError, SuiteErrors
+from ..errors import Problem, RobexError, SuiteErrors, shown
 from . import output
 from .options import SuiteCall, json_option, plugin_option, trace_option
 
@@ -27,7 +27,7 @@ def command(suite_files: tuple[str, ...], plugins: tuple[str, ...], as_json: boo
             if result["ok"]:
                 output.say(f"{result['file']}: ok, {result['summary']}")
             else:
-                output.note("\n".join(result["messages"]))
+                output.note("\n".join(shown(result["messages"])))
         wrong = sum(len(result["messages"]) for result in found)
         if wrong:
             output.note(f"{plural(wrong, 'error')}.")
@@ -35,18 +35,15 @@ def command(suite_files: tuple[str, ...], plugins: tuple[str, ...], as_json: boo
 
 
 def _check(file: str, plugins: tuple[str, ...]) -> dict[str, Any]:
-    from ..board.expected import ExpectedErrors
     from ..plan import build_plan
-    from ..run.manifest import manifest_of
     from .boards import check_expected_files
 
     problems: list[Problem] = []
     try:
         suite, registry = SuiteCall(file, plugins=plugins).read()
         plan = build_plan(suite, registry)
-        if any(board.expected for board in suite.boards):
-            check_expected_files(manifest_of(plan, registry))
-    except (SuiteErrors, ExpectedErrors) as error:
+        check_expected_files(plan, registry)
+    except SuiteErrors as error:
         problems = error.problems
     except RobexError as error:
         problems = [Problem(file, 0, 0, str(error).removeprefix(f"{file}: "))]

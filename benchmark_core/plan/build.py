@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
-from ..errors import RobexError
+from ..errors import RobexError, one_line
 from ..registry import Registry
 from ..spec import (
     AttackSpec,
@@ -19,10 +20,12 @@ from ..spec import (
     MethodSpec,
     MetricSpec,
     StateSpec,
+    Use,
     param_types,
 )
 from ..suite import make_ref
 from ..suite.model import Entry, Suite, Wish
+from ..suite.nodes import show
 from .keys import Role, engine_identity, key_of, method_identity, seed_of
 from .model import Cell, Node, Plan, Stage
 
@@ -63,6 +66,7 @@ class _Builder:
         self._goal = {e.label: self._goal_of(e) for e in self.suite.of("attack")}
 
     def build(self) -> Plan:
+        self._refuse_huge()
         for trained in self._trained():
             self._predictions(trained)
             for attack in self.suite.of("attack"):
@@ -72,6 +76,17 @@ class _Builder:
         self._check_boards()
         self._note_idle_metrics()
         return Plan(self.suite, self.nodes, tuple(self.cells), self.left_out)
+
+    def _refuse_huge(self) -> None:
+        """Points of the product that rules or misfits leave out cost time too: more than ten times the limit
+        is refused before anything is crossed."""
+        suite, most = self.suite, self.suite.limits.cells
+        trained = suite.seeds * math.prod(len(suite.of(kind)) for kind in ("dataset", "model", "defense"))
+        if (points := trained * self._per_model) > 10 * most:
+            raise RobexError(
+                f"{suite.file}: it crosses to {points:,} cells before its rules, the limit is {most:,}; list "
+                "less, or raise limits: cells"
+            )
 
     def _check_boards(self) -> None:
         """A board that can show nothing is a mistake to tell before anything runs."""
@@ -282,8 +297,11 @@ class _Builder:
             if data.input not in spec.accepts:
                 kinds = " or ".join(spec.accepts)
                 reason = f"{entry.label} needs {kinds} inputs ({dataset.label} is {data.input})"
-            elif spec.unfit and (why := spec.unfit(entry.ref.params, data)):
-                reason = f"{entry.label} on {dataset.label}: {why}"
+            elif spec.unfit is not None:
+                why = self._asked(spec, "unfit", spec.unfit, entry.ref.params, data)
+                if not isinstance(why, str | None):
+                    raise self._wrong(spec, f"unfit must return why not, or None, got {show(why)}")
+                reason = f"{entry.label} on {dataset.label}: {why}" if why else None
             self._reasons[place] = reason
         return self._reasons[place]
 
@@ -345,13 +363,37 @@ class _Builder:
             found: dict[str, MethodRef] = {}
             for inner in _refs_in(ref):
                 spec = self.registry.get(inner.kind, inner.name)
-                for name, wanted in (spec.needs(inner.params) if spec.needs else {}).items():
-                    state = make_ref(self.registry, "state", wanted.name, wanted.params)
+                for name, wanted in self._wanted_states(spec, inner).items():
+                    try:
+                        state = make_ref(self.registry, "state", wanted.name, wanted.params)
+                    except RobexError as error:
+                        raise self._wrong(spec, f"needs {name!r}: {error}") from None
                     if found.setdefault(name, state) != state:
                         raise RobexError(f"{ref}: two methods need different states called {name!r}")
             self._needs[id(ref)] = found
             self._refs.append(ref)
         return self._needs[id(ref)]
+
+    def _wanted_states(self, spec: MethodSpec, ref: MethodRef) -> Mapping[str, Use]:
+        """What the `needs` of a plugin says, checked."""
+        if spec.needs is None:
+            return {}
+        found = self._asked(spec, "needs", spec.needs, ref.params)
+        if not isinstance(found, Mapping) or not all(
+            isinstance(name, str) and isinstance(wanted, Use) for name, wanted in found.items()
+        ):
+            raise self._wrong(spec, f"needs must return {{name: use(state, ...)}}, got {show(found)}")
+        return found
+
+    def _asked(self, spec: MethodSpec, what: str, question: Callable[..., Any], *given: Any) -> Any:
+        """What a plugin's function answers; its exceptions are the plugin's mistakes, not ours."""
+        try:
+            return question(*given)
+        except Exception as error:
+            raise self._wrong(spec, f"{what} failed: {one_line(error)}") from error
+
+    def _wrong(self, spec: MethodSpec, message: str) -> RobexError:
+        return RobexError(f"{spec.kind} {spec.name}: {message}; mend it in {self.registry.origin(spec)}")
 
     def _node(
         self,

@@ -9,10 +9,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+from ..errors import RobexError
 from ..plan.model import Plan
 from ..registry import Registry
 from ..spec import KINDS, AttackSpec, ExplainerSpec, MethodRef, MetricSpec
 from ..suite.model import Board, Suite
+from ..suite.nodes import read_text
 
 
 def manifest_name(suite: Suite) -> str:
@@ -22,7 +24,8 @@ def manifest_name(suite: Suite) -> str:
 
 
 def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
-    """JSON: suite (text, digest, overrides), labels of every kind in order, metrics, boards, cells."""
+    """JSON: suite (text, digest, overrides), labels of every kind in order, metrics, boards, cells. plugins:
+    files that the command line named besides the suite's own."""
     suite = plan.suite
     metrics = {}
     for entry in suite.of("metric"):
@@ -52,6 +55,7 @@ def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
         "file": suite.file,
         "digest": suite.digest,
         "overrides": dict(suite.overrides),
+        "plugins": [file for file in registry.files if file not in suite.plugins],
         "source": [list(part) for part in suite.source],
         "seeds": suite.seeds,
         "labels": {kind: [entry.label for entry in suite.of(kind)] for kind in KINDS},
@@ -79,5 +83,8 @@ def _plain(params: Any) -> dict[str, Any]:
 
 def _board(board: Board) -> dict[str, Any]:
     """A board with the text of its expected values, so that the store needs no file beside it."""
-    text = Path(board.expected).read_text(encoding="utf-8") if board.expected else None
+    try:
+        text = read_text(Path(board.expected)) if board.expected else None
+    except (OSError, ValueError) as error:
+        raise RobexError(f"{board.expected}: {error}") from error
     return {**dataclasses.asdict(board), "expected_text": text}

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import RobexError
 from ..plan.model import STAGES, Node, Plan
-from ..store import Store
+from ..store import Store, StoreError
 from .estimate import Estimator, count_places, place_of
 from .events import (
     Event,
@@ -28,6 +29,7 @@ from .events import (
 )
 from .executors.base import Executor, Outcome, Progressed
 from .job import Job
+from .stopping import Stopped, Stopper, listening
 
 Emit = Callable[[Event], None]
 
@@ -36,7 +38,8 @@ _REASONS = {"failed": "error", "timeout": "timeout", "memory": "memory", "lost":
 
 @dataclass
 class RunReport:
-    """What a run came to. failures: key -> the event that told it. blocked: keys that could not run."""
+    """What a run came to. failures: key -> the event that told it. blocked: keys that could not run.
+    removed: results that somebody took out of the store meanwhile."""
 
     plan: Plan
     ran: int
@@ -44,15 +47,23 @@ class RunReport:
     failures: dict[str, NodeFailed] = field(default_factory=dict)
     blocked: set[str] = field(default_factory=set)
     seconds: float = 0.0
-    interrupted: bool = False
+    stopped: Stopped | None = None
+    removed: int = 0
+
+    @property
+    def interrupted(self) -> bool:
+        return self.stopped is not None
 
     @property
     def exit_code(self) -> int:
-        return 130 if self.interrupted else 1 if self.failures or self.blocked else 0
+        if self.stopped is not None:
+            return self.stopped.exit_code
+        return 1 if self.failures or self.blocked or self.removed else 0
 
 
 class Scheduler:
-    """One run of a plan. `run()` returns when everything that can be done is done, or on Ctrl-C."""
+    """One run of a plan. `run()` returns when everything that can be done is done, or when told to stop; it
+    raises RobexError when it cannot go on: workers do not start, or the store cannot be written."""
 
     def __init__(
         self,
@@ -69,6 +80,7 @@ class Scheduler:
         self.plan, self.store, self.emit = plan, store, emit
         self.estimator = estimator or Estimator()
         self.limits = plan.suite.limits
+        self._only = only
         self._todo = plan.needed(store.has, only)
         self._order = {key: place for place, key in enumerate(plan.nodes)}
         self._waits: dict[str, set[str]] = {}
@@ -85,6 +97,24 @@ class Scheduler:
 
     def run(self) -> RunReport:
         started = time.monotonic()
+        report = self.report
+        with listening() as stopper:
+            try:
+                self._run(stopper)
+                report.done += self._done
+                self._look_for_removed()
+            except Stopped as stopped:
+                report.stopped = stopped
+                # It may have come between the storing of a result and its counting.
+                report.done = sum(map(self.store.has, self.plan.nodes))
+            except RobexError:
+                self.emit(self._finished_event())
+                raise
+        report.seconds = time.monotonic() - started
+        self.emit(self._finished_event())
+        return report
+
+    def _run(self, stopper: Stopper) -> None:
         executor: Executor | None = None
         try:
             self.emit(self._started_event())
@@ -95,16 +125,25 @@ class Scheduler:
                     self._start(executor, heapq.heappop(self._ready)[1])
                 for news in executor.wait(1.0):
                     self._hear(news)
-        except KeyboardInterrupt:
-            self.report.interrupted = True
+                stopper.check()
         finally:
+            stopper.closing()
             if executor:
                 executor.close()
+
+    def _look_for_removed(self) -> None:
+        """Whoever cleans a store at the moment a run begins may take what the run found there."""
         report = self.report
-        report.seconds = time.monotonic() - started
-        report.done += self._done
-        self.emit(self._finished_event())
-        return report
+        without = report.failures.keys() | report.blocked | self._waits.keys()
+        kept = [key for key in self.plan.nodes if key not in without] if self._only is None else []
+        cells = {cell.key for cell in self.plan.cells}
+        report.removed = sum(key in cells and not self.store.has(key) for key in kept)
+        if report.removed:
+            self.emit(
+                Warned(
+                    f"{self.store.path}: {report.removed} results were removed during the run; run it again"
+                )
+            )
 
     # -- bookkeeping --
 
@@ -152,6 +191,8 @@ class Scheduler:
         elif news.status == "lost" and self._tries[key] <= self.limits.retries:
             self.emit(Warned(f"{node.title}: {news.message}; trying again"))
             heapq.heappush(self._ready, (self._order[key], key))
+        elif news.status == "unstored":
+            raise StoreError(news.message)
         else:
             self._fail(key, node, news)
 

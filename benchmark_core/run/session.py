@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Literal
@@ -9,10 +10,10 @@ from typing import Literal
 from ..errors import RobexError, one_line
 from ..plan.model import Plan
 from ..registry import Registry
-from ..store import Store
-from ..store.index import Index
+from ..store import DamagedNode, Store
+from ..store.index import Facts, Index
 from .estimate import Estimator
-from .events import Event
+from .events import Event, Warned
 from .executors.base import Executor
 from .manifest import manifest_name, manifest_of
 from .scheduler import RunReport, Scheduler
@@ -32,12 +33,20 @@ def run_plan(
 ) -> RunReport:
     """Run what the store lacks of a plan.
 
-    jobs: worker processes. executor: `inline` (this process, no hard limits), `local` (workers), or `auto`:
-    inline for one job. only: run only the nodes whose key starts so, and what they need.
-    Raises RobexError when nothing can start.
+    jobs: worker processes. executor: `inline` (this process, no limit of memory), `local` (workers), or
+    `auto`: inline for one job, unless the suite limits memory. only: run only the nodes whose key starts so,
+    and what they need.
+    Raises RobexError when nothing can start, or the store cannot be written any more.
     """
     if only is not None and not any(key.startswith(only) for key in plan.nodes):
-        raise RobexError(f"--only {only}: no node of this suite has a key that starts so (robex plan --json)")
+        raise RobexError(
+            f"--only {only}: no node of this suite has a key that starts so (`robex plan` with --json lists "
+            "them)"
+        )
+    if executor == "inline" and plan.suite.limits.memory is not None:
+        raise RobexError(
+            "--executor inline cannot keep to limits: memory; leave it out, or say --set limits.memory=null"
+        )
     if jobs < 1:
         raise RobexError(f"--jobs must be at least 1, got {jobs}")
     index = Index(store)
@@ -46,12 +55,16 @@ def run_plan(
     try:
         store.write_suite(manifest_name(plan.suite), manifest_of(plan, registry))
     except OSError as error:
-        raise RobexError(f"{store.path}: cannot write: {error.strerror}") from error
+        raise store.unwritable(error) from error
+    tell = _observed(registry, emit)
+    for damaged in _damaged(plan, store):
+        store.set_aside(damaged.key)
+        tell(Warned(f"{store.path}: {damaged}; it is computed again (kept as .bad)"))
     scheduler = Scheduler(
         plan,
         store,
         lambda: _executor(plan, registry, store, jobs, executor),
-        _observed(registry, emit),
+        tell,
         jobs=1 if executor == "inline" else jobs,
         estimator=estimator,
         only=only,
@@ -59,14 +72,29 @@ def run_plan(
     return scheduler.run()
 
 
+def _damaged(plan: Plan, store: Store) -> list[DamagedNode]:
+    """What boards would read and find damaged. Nodes that others are made from are checked when they are
+    read; those that boards know already have the files that they had then."""
+    cells = {key for cell in plan.cells for key in (cell.key, cell.selection) if store.has(key)}
+    with contextlib.closing(Facts(store)) as facts:
+        unknown = cells - {fact.key for fact in facts.get(sorted(cells))}
+    found = []
+    for key in sorted(unknown):
+        try:
+            store.tensors(key, numpy=True)
+        except DamagedNode as damaged:
+            found.append(damaged)
+    return found
+
+
 def _executor(plan: Plan, registry: Registry, store: Store, jobs: int, name: ExecutorName) -> Executor:
-    if name == "inline" or (name == "auto" and jobs == 1):
+    limits = plan.suite.limits
+    if name == "inline" or (name == "auto" and jobs == 1 and limits.memory is None):
         from .executors.inline import InlineExecutor
 
-        return InlineExecutor(store, registry)
+        return InlineExecutor(store, registry, node_timeout=limits.node_timeout)
     from .executors.local import LocalExecutor
 
-    limits = plan.suite.limits
     return LocalExecutor(
         str(store.path),
         registry.files,

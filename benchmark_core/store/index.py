@@ -1,17 +1,28 @@
-"""A sqlite index of a store: sizes, times and origins of records without opening each. Derived from the
-records and rebuilt whenever it does not match them.
+"""A sqlite index of a store: what boards and listings need of its nodes without opening each. Derived from
+the nodes, brought up to date as it is used; deleting `index.sqlite` costs time and nothing else.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from .store import RESULT, DamagedNode, Store
 
-_VERSION = 1
+_VERSION = 2
 _COLUMNS = "key, stage, method, dataset, suite, title, seconds, bytes, created"
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, stage TEXT, method TEXT, "
+    "dataset TEXT, suite TEXT, title TEXT, seconds REAL, bytes INTEGER, created TEXT)",
+    "CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, written INTEGER, size INTEGER, facts TEXT, "
+    "data BLOB, checksum INTEGER)",
+)
+_AT_ONCE = 500  # keys in one query
 
 
 class Row(NamedTuple):
@@ -34,21 +45,20 @@ class Index:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.damaged: list[str] = []
-        path = store.path / "index.sqlite"
+        self._db = _open(store.path)
         try:
-            self._db = sqlite3.connect(path, timeout=30)
-            self._prepare()
-        except sqlite3.DatabaseError:  # read-only, or not a database: an index in memory serves as well
-            self._db = sqlite3.connect(":memory:")
-            self._prepare()
-        self.refresh()
+            self.refresh()
+        except sqlite3.DatabaseError:  # it can be read and not written, or is damaged further in
+            self._db = _prepared(sqlite3.connect(":memory:"))
+            self.refresh()
 
     def refresh(self) -> None:
         """Add records that are missing from the index, forget those that are gone."""
         stored = set(self.store.keys())
         known = {key for (key,) in self._db.execute("SELECT key FROM records")}
         with self._db:
-            self._db.executemany("DELETE FROM records WHERE key = ?", [(k,) for k in known - stored])
+            for table in ("records", "facts"):
+                self._db.executemany(f"DELETE FROM {table} WHERE key = ?", [(k,) for k in known - stored])
             rows = self._rows(sorted(stored - known))
             self._db.executemany(f"INSERT OR REPLACE INTO records VALUES ({', '.join('?' * 9)})", rows)
 
@@ -68,16 +78,6 @@ class Index:
 
     def close(self) -> None:
         self._db.close()
-
-    def _prepare(self) -> None:
-        with self._db:
-            if self._db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-                self._db.execute("DROP TABLE IF EXISTS records")
-                self._db.execute(f"PRAGMA user_version = {_VERSION}")
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, stage TEXT, method TEXT, "
-                "dataset TEXT, suite TEXT, title TEXT, seconds REAL, bytes INTEGER, created TEXT)"
-            )
 
     def _rows(self, keys: Iterable[str]) -> Iterator[Row]:
         for key in keys:
@@ -101,3 +101,105 @@ def row_of(record: dict[str, Any]) -> Row:
         record["artifacts"][RESULT]["bytes"],
         record["created"],
     )
+
+
+class Fact(NamedTuple):
+    """What was read from a node whose checksums held. written, size: of its result file then (ns, bytes).
+
+    text: JSON, whatever the reader keeps. data: small arrays, as the text says.
+    """
+
+    key: str
+    written: int
+    size: int
+    text: str
+    data: bytes
+
+
+class Facts:
+    """Facts about nodes, read once. A fact holds while the node's result file is the one it was read from, by
+    its time and size: a node that is gone, set aside or written anew has none.
+
+    What cannot be kept (a read-only store, a full disk) is read again by the next process.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._nodes = str(store.nodes)
+        self._db = _open(store.path)
+        self._new: list[Fact] = []
+
+    def stamp(self, key: str) -> tuple[int, int] | None:
+        """Time and size of a node's result file; None when there is none."""
+        try:
+            found = os.stat(f"{self._nodes}/{key[:2]}/{key}/{RESULT}")
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size
+
+    def get(self, keys: Sequence[str]) -> Iterator[Fact]:
+        """The facts that hold about these nodes."""
+        if self._new:
+            self.flush()
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            with suppress(sqlite3.DatabaseError):  # damaged since it was opened: all of it is read again
+                for *fact, checksum in self._db.execute(
+                    f"SELECT key, written, size, facts, data, checksum FROM facts WHERE key IN ({marks})",
+                    some,
+                ):
+                    key, written, size, text, data = fact
+                    if self.stamp(key) == (written, size) and _checksum(text, data) == checksum:
+                        yield Fact(key, written, size, text, data)
+
+    def add(self, fact: Fact) -> None:
+        self._new.append(fact)
+        if len(self._new) >= 5000:
+            self.flush()
+
+    def flush(self) -> None:
+        rows, self._new = [(*fact, _checksum(fact.text, fact.data)) for fact in self._new], []
+        with suppress(sqlite3.DatabaseError), self._db:
+            self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def close(self) -> None:
+        self.flush()
+        self._db.close()
+
+
+def _checksum(text: str, data: bytes) -> int:
+    return crc32(data, crc32(text.encode()))
+
+
+def _open(folder: Path) -> sqlite3.Connection:
+    """The index of a store. One that is damaged is made anew; where none can be written, one in memory."""
+    path = folder / "index.sqlite"
+    for again in (False, True):
+        try:
+            return _prepared(sqlite3.connect(path, timeout=30))
+        except sqlite3.OperationalError:  # read-only, or held by somebody for half a minute
+            break
+        except sqlite3.DatabaseError:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            if again:
+                break
+    return _prepared(sqlite3.connect(":memory:"))
+
+
+def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:
+    try:
+        db.execute("PRAGMA mmap_size = 4294967296")
+        if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+            with db:
+                for table in ("records", "facts"):
+                    db.execute(f"DROP TABLE IF EXISTS {table}")
+                for statement in _SCHEMA:
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {_VERSION}")
+        with closing(db.execute("SELECT 1 FROM records, facts LIMIT 1")) as found:
+            found.fetchone()
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db

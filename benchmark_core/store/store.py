@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import RobexError, did_you_mean
+from ..errors import RobexError, did_you_mean, reason
 
 FORMAT = 1
 RECORD = "record.json"
@@ -35,6 +35,10 @@ class DamagedNode(RobexError):
     def __init__(self, key: str, why: str) -> None:
         super().__init__(f"record {key[:12]} {why}")
         self.key = key
+
+
+class StoreError(RobexError):
+    """The store cannot be written. That is nobody's node's fault: the run stops."""
 
 
 class Store:
@@ -59,7 +63,7 @@ class Store:
                 self.nodes.mkdir(parents=True, exist_ok=True)
                 _write_atomically(marker, json.dumps({"format": FORMAT}) + "\n")
         except OSError as error:
-            raise RobexError(f"{self.path}: {_reason(error)}") from error
+            raise RobexError(f"{self.path}: {reason(error)}") from error
         except (ValueError, KeyError, TypeError):
             raise RobexError(f"{marker}: unreadable; restore it as {{'format': {FORMAT}}}") from None
 
@@ -86,7 +90,7 @@ class Store:
             stored = list(self.keys())
         found = sorted({k for k in (*stored, *failed) if k.startswith(prefix) and not k.endswith(".bad")})
         if not found:
-            raise RobexError(f"{self.path}: no record starts with {prefix!r} (robex cache ls)")
+            raise RobexError(f"{self.path}: no record starts with {prefix!r}")
         if len(found) > 1:
             raise RobexError(f"{self.path}: {len(found)} records start with {prefix!r}; give more of the key")
         return found[0]
@@ -100,8 +104,10 @@ class Store:
             claimed = record.pop("checksum")
         except FileNotFoundError:
             raise DamagedNode(key, "is missing") from None
-        except (ValueError, KeyError, AttributeError, TypeError):
+        except _UNREADABLE:
             raise DamagedNode(key, "cannot be read") from None
+        except OSError as error:
+            raise RobexError(f"{self.folder(key) / RECORD}: {reason(error)}") from error
         if claimed != _digest(record) or record.get("key") != key:
             raise DamagedNode(key, "does not match its checksum")
         return record
@@ -115,6 +121,8 @@ class Store:
             data = (self.folder(key) / RESULT).read_bytes()
         except FileNotFoundError:
             raise DamagedNode(key, f"has no {RESULT}") from None
+        except OSError as error:
+            raise RobexError(f"{self.folder(key) / RESULT}: {reason(error)}") from error
         if hashlib.sha256(data).hexdigest() != record["artifacts"][RESULT]["sha256"]:
             raise DamagedNode(key, f"does not match its checksum ({RESULT})")
         if numpy:
@@ -159,25 +167,30 @@ class Store:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
-                if self.is_sound(key):  # somebody stored the same key meanwhile
-                    shutil.rmtree(draft)
-                else:
+                if not self.is_sound(key):  # else somebody stored the same key meanwhile
                     self.set_aside(key)
                     draft.rename(target)
         except OSError as error:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise RobexError(f"{self.path}: cannot store a result: {_reason(error)}") from error
+            raise self.unwritable(error) from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)  # not there any more, unless something went wrong
         with contextlib.suppress(OSError):
             (self.path / "failures" / f"{key}.json").unlink(missing_ok=True)
         return full
 
+    def unwritable(self, error: OSError) -> StoreError:
+        return StoreError(f"{self.path}: cannot be written: {reason(error)}")
+
     def set_aside(self, key: str) -> None:
         """Keep a damaged node as <key>.bad, so that it is computed again."""
-        folder = self.folder(key)
-        if folder.is_dir():
-            bad = folder.with_name(f"{key}.bad")
-            shutil.rmtree(bad, ignore_errors=True)
-            folder.rename(bad)
+        bad = self.folder(key).with_name(f"{key}.bad")
+        shutil.rmtree(bad, ignore_errors=True)
+        try:
+            self.folder(key).rename(bad)
+        except FileNotFoundError:  # somebody else was faster
+            pass
+        except OSError as error:
+            raise self.unwritable(error) from error
 
     def is_sound(self, key: str) -> bool:
         """Whether a node is there and matches its checksums."""
@@ -204,17 +217,17 @@ class Store:
     # -- failures and suites --
 
     def write_failure(self, key: str, failure: Mapping[str, Any]) -> None:
-        _write_atomically(self.path / "failures" / f"{key}.json", json.dumps(failure, indent=1) + "\n")
+        _write_atomically(self.path / "failures" / f"{key}.json", _sealed(failure))
 
     def failure(self, key: str) -> dict[str, Any] | None:
-        """Why the node failed last time, or None."""
+        """Why the node failed last time, or None: it did not, or nobody can read why."""
         try:
-            return json.loads((self.path / "failures" / f"{key}.json").read_text())
-        except (FileNotFoundError, ValueError):
+            return _unsealed((self.path / "failures" / f"{key}.json").read_bytes())
+        except (OSError, *_UNREADABLE):
             return None
 
     def write_suite(self, name: str, manifest: Mapping[str, Any]) -> None:
-        _write_atomically(self.path / "suites" / f"{name}.json", json.dumps(manifest) + "\n")
+        _write_atomically(self.path / "suites" / f"{name}.json", _sealed(manifest))
 
     def suites(self) -> list[str]:
         return sorted(p.stem for p in (self.path / "suites").glob("*.json"))
@@ -222,12 +235,18 @@ class Store:
     def suite(self, name: str) -> dict[str, Any]:
         """The manifest that the last run of a suite left: its cells, boards and metrics."""
         try:
-            return json.loads((self.path / "suites" / f"{name}.json").read_text())
+            return _unsealed((self.path / "suites" / f"{name}.json").read_bytes())
         except FileNotFoundError:
             known = self.suites()
             listed = f"; it holds: {', '.join(known)}" if known else ""
             hint = did_you_mean(name, known) or listed
             raise RobexError(f'{self.path}: no suite called "{name}" has run here{hint}') from None
+        except OSError as error:
+            raise RobexError(f"{self.path}/suites/{name}.json: {reason(error)}") from error
+        except _UNREADABLE:
+            raise RobexError(
+                f"{self.path}/suites/{name}.json: damaged; run the suite again (no result is lost)"
+            ) from None
 
     def sweep(self, older_than: float = 24 * 3600.0) -> int:
         """Remove what killed writers left behind, once it is that many seconds old; returns how many."""
@@ -235,6 +254,27 @@ class Store:
         for draft in drafts:
             shutil.rmtree(draft, ignore_errors=True)
         return len(drafts)
+
+
+#: What text that is not ours raises when it is taken for ours.
+_UNREADABLE = (ValueError, KeyError, AttributeError, TypeError, RecursionError)
+
+
+def _sealed(value: Mapping[str, Any]) -> str:
+    """JSON whose last entry is the sha256 of it without that entry."""
+    text = json.dumps(value)
+    return f'{text[:-1]}, "checksum": "{hashlib.sha256(text.encode()).hexdigest()}"}}\n'
+
+
+def _unsealed(data: bytes) -> dict[str, Any]:
+    """The inverse; one of _UNREADABLE when the text was changed. What was written before there were checksums
+    has none."""
+    value = json.loads(data)
+    claimed = value.pop("checksum", None)
+    end = f', "checksum": "{claimed}"}}\n'.encode()
+    if claimed is not None and hashlib.sha256(data.removesuffix(end) + b"}").hexdigest() != claimed:
+        raise ValueError("does not match its checksum")
+    return value
 
 
 def _digest(record: Mapping[str, Any]) -> str:
@@ -257,14 +297,3 @@ def _write_atomically(path: Path, text: str) -> None:
     except OSError:
         draft.unlink(missing_ok=True)
         raise
-
-
-def _reason(error: OSError) -> str:
-    """What a person can do about it."""
-    hints = {
-        errno.ENOSPC: "the disk is full; free some space and run the same command again",
-        errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
-        errno.EROFS: "the file system is read-only; name another store with --store",
-        errno.EACCES: "no permission to write; name another store with --store",
-    }
-    return hints.get(error.errno or 0, error.strerror or str(error))

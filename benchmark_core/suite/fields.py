@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from ..errors import RobexError, one_line
 from ..spec import FileContent, Fraction, Kind, MethodRef, RefKind, param_types
-from .nodes import Node, show
+from .nodes import Node, locate, show
 
 _LISTS = (tuple, list, set, frozenset, Sequence, Iterable)
 
@@ -167,7 +167,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_DECIMAL = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
+_DECIMAL = re.compile(r"\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
 
 
 def _number_in_quotes(value: Any) -> Any:
@@ -177,7 +177,10 @@ def _number_in_quotes(value: Any) -> Any:
 def _existing_file(value: Any, info: Any) -> Any:
     if not isinstance(value, str):
         return value
-    path = (info.context["base"] / value).resolve()
+    try:
+        path = locate(info.context["base"], value)
+    except OSError as error:
+        raise ValueError(f"{show(value)}: {error.strerror}") from None
     if not path.is_file():
         raise ValueError(f"no such file: {path}")
     return str(path)

@@ -17,6 +17,8 @@ from .methods import KEY_TYPES, Made, plural
 from .nodes import Mark, Node, Problems
 
 MAX_LENGTH = 100
+MAX_PATTERN = 1000
+MAX_PATTERNS = 1000
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _KEYS = tuple(key for key in KEY_TYPES if key != "as")
 
@@ -71,21 +73,35 @@ class Labels:
         self.kind = kind
         self.bases = {item.label: item.base for item in items}
         self.ghosts = tuple(ghosts)
+        self._searched: dict[tuple[str, Sequence[str]], list[str]] = {}
 
     def find(self, pattern: str, mark: Mark, problems: Problems, *, extra: Sequence[str] = ()) -> list[str]:
         """All labels that fit; none is a problem. extra: further labels, such as `clean`."""
-        known = [*extra, *self.bases]
-        found = (
-            [x for x in known if x == pattern]
-            or [x for x, base in self.bases.items() if base == pattern]
-            or [x for x in known if fnmatchcase(x, pattern)]
-        )
+        if len(pattern) > MAX_PATTERN:
+            problems.add(mark, f"a pattern has at most {MAX_PATTERN} characters, got {len(pattern)}")
+            return []
+        place = (pattern, tuple(extra))
+        if place not in self._searched:
+            if len(self._searched) >= MAX_PATTERNS and pattern not in self.bases:
+                problems.add(mark, f"more than {MAX_PATTERNS:,} different patterns for {plural(self.kind)}")
+                return []
+            self._searched[place] = self._search(pattern, extra)
+        found = self._searched[place]
         if not found and not any(
             g == "*" or g == pattern or pattern.startswith(f"{g} ") or fnmatchcase(g, pattern)
             for g in self.ghosts
         ):
             problems.add(mark, self._unknown(pattern, extra))
         return found
+
+    def _search(self, pattern: str, extra: Sequence[str]) -> list[str]:
+        if pattern in self.bases or pattern in extra:
+            return [pattern]
+        if found := [x for x, base in self.bases.items() if base == pattern]:
+            return found
+        if not any(c in pattern for c in "*?["):
+            return []
+        return [x for x in (*extra, *self.bases) if fnmatchcase(x, pattern)]
 
     def _unknown(self, pattern: str, extra: Sequence[str]) -> str:
         names = list(dict.fromkeys([*extra, *self.bases]))

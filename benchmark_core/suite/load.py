@@ -27,12 +27,13 @@ from .keys import (
     SUITE_KEYS,
 )
 from .labels import Labelled, Labels, label
-from .methods import WISH_TYPES, Made, MethodMaker, plural
+from .methods import MAX_METHODS, WISH_TYPES, Made, MethodMaker, plural
 from .model import Board, Entry, Limits, Suite, Wish
-from .nodes import Mark, Node, Problems, Source, from_python, parse, read_text, show
+from .nodes import Mark, Node, Problems, Source, from_python, locate, parse, read_text, show
 from .overrides import override
 
 MAX_BASES = 20
+MAX_RULES = 1000
 
 
 def read(
@@ -48,6 +49,11 @@ def read(
     replaces the suite's. The registry loads the suite's own `plugins`. Raises SuiteErrors.
     """
     problems = Problems()
+    options = {"--samples": samples, "--seeds": seeds}
+    if samples is not None and (type(samples) is not int or samples < 1):
+        wanted = "at least 1" if type(samples) is int else "a whole number"
+        problems.add(Mark(Source("--samples")), f"samples must be {wanted}, got {show(samples)}")
+        samples = None
     reader = _Reader(registry, problems, samples)
     root = reader.root(source)
     if root is None:
@@ -57,9 +63,6 @@ def read(
     if seeds is not None:
         mark = Mark(Source("--seeds", folder=root.mark.source.folder, placed=False))
         root = root.with_child("seeds", from_python(seeds, mark), mark)
-    if samples is not None and (isinstance(samples, bool) or samples < 1):
-        problems.add(Mark(Source("--samples")), f"samples must be at least 1, got {show(samples)}")
-    options = {"--samples": samples, "--seeds": seeds}
     changed = {**(overrides or {}), **{k: v for k, v in options.items() if v is not None}}
     suite = reader.suite(root, changed)
     if problems.found:
@@ -115,7 +118,11 @@ class _Reader:
             self.problems.add(node.mark, f"extends must be the path of a suite, got {show(node.plain())}")
             return None
         folder = node.mark.source.folder
-        path = (folder / node.value).resolve()
+        try:
+            path = locate(folder, node.value)
+        except OSError as error:
+            self.problems.add(node.mark, f"extends {node.value}: {_why(error)}")
+            return None
         if path in chain:
             names = " -> ".join(p.name for p in (*chain[chain.index(path) :], path))
             self.problems.add(node.mark, f"extends goes in a circle: {names}")
@@ -215,7 +222,11 @@ class _Reader:
             if not isinstance(node.value, str):
                 self.problems.add(node.mark, f"a plugin is the path of a file, got {show(node.plain())}")
                 continue
-            path = (node.mark.source.folder / node.value).resolve()
+            try:
+                path = locate(node.mark.source.folder, node.value)
+            except OSError as error:
+                self.problems.add(node.mark, f"plugin {node.value}: {_why(error)}")
+                continue
             self.registry.add_files([path])
             for problem in self.registry.problems:
                 if str(path) in problem.source:
@@ -237,9 +248,16 @@ class _Reader:
             maker = MethodMaker(self.registry, self.problems)
             made = []
             ghosts = []
+            total = 0
             for node in nodes:
                 before = len(self.problems)
                 methods = maker.entry(node, kind)
+                total += len(methods)
+                if total > MAX_METHODS:
+                    self.problems.add(
+                        node.mark, f"{section}: this makes more than {MAX_METHODS:,} methods; split the suite"
+                    )
+                    break
                 if kind == "metric":
                     methods = self._with_references(node, methods, labels["defense"])
                 if len(self.problems) > before:
@@ -376,7 +394,12 @@ class _Reader:
     ) -> tuple[Mapping[str, tuple[str, ...]], ...]:
         rules = []
         checker = Checker(RULE_TYPES)
-        for node in self._list(root, name, "rules such as {attack: pgd, dataset: [wine, digits]}"):
+        nodes = self._list(root, name, "rules such as {attack: pgd, dataset: [wine, digits]}")
+        if len(nodes) > MAX_RULES:
+            self.problems.add(
+                nodes[MAX_RULES].mark, f"{name}: more than {MAX_RULES:,} rules; join some with patterns"
+            )
+        for node in nodes[:MAX_RULES]:
             if not isinstance(node.value, dict) or not node.value:
                 self.problems.add(
                     node.mark,
@@ -430,8 +453,12 @@ class _Reader:
         expected = None
         if "expected" in fields:
             expected = os.path.normpath(node.value["expected"].mark.source.folder / fields["expected"])
-            if not Path(expected).is_file():
-                self.problems.add(node.value["expected"].mark, f"{owner}expected: no such file: {expected}")
+            try:
+                why = "" if locate(Path(), expected).is_file() else "no such file"
+            except OSError as error:
+                why = _why(error)
+            if why:
+                self.problems.add(node.value["expected"].mark, f"{owner}expected: {why}: {expected}")
         if "name" not in fields or "rows" not in fields:
             return None
         if not re.fullmatch(NAME_PATTERN, fields["name"]):

@@ -6,18 +6,24 @@ harm is refused with its place: duplicate keys, tags, merge keys, endless or exp
 
 from __future__ import annotations
 
+import codecs
+import errno
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import Problem
+from ..errors import Problem, SuiteErrors
 from ..spec import MethodRef, Use
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
 MAX_NODES = 100_000
+#: After so many mistakes nobody reads on, and looking for more takes time.
+MAX_PROBLEMS = 500
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Node:
 
 
 class Problems:
-    """Collects everything that is wrong, so that it can be said at once."""
+    """Collects everything that is wrong, so that it can be said at once; SuiteErrors after `MAX_PROBLEMS`."""
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
@@ -78,6 +84,8 @@ class Problems:
 
     def add(self, mark: Mark, message: str) -> None:
         self.found.append(Problem(mark.source.name, mark.line, mark.column, message))
+        if len(self.found) >= MAX_PROBLEMS:
+            raise SuiteErrors(self.found)
 
 
 def from_python(value: Any, mark: Mark) -> Node:
@@ -118,8 +126,13 @@ def parse(source: Source, problems: Problems) -> Node | None:
 
 def read_text(path: Path) -> str:
     """The text of a file. Raises OSError, or ValueError saying where it is no UTF-8."""
+    if stat.S_ISFIFO(path.stat().st_mode) and path.resolve().exists():  # not the `<(...)` of a shell
+        raise ValueError("a named pipe; give it as a file")
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (b"\0" in data[:2] and data[2:])
+    if utf16 and len(data) <= MAX_BYTES:
+        raise ValueError("not UTF-8 but UTF-16 or UTF-32; save it as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -130,6 +143,18 @@ def read_text(path: Path) -> str:
         raise ValueError(
             f"not UTF-8: byte 0x{data[error.start]:02x} on line {line}, column {column}; save it as UTF-8"
         ) from None
+
+
+def locate(folder: Path, name: str) -> Path:
+    """Where a path that a file names leads, from its folder. Raises OSError for what can be no path."""
+    try:
+        path = (folder / name).resolve()
+        path.is_file()
+    except ValueError:
+        raise OSError(errno.EINVAL, "a path cannot hold the character U+0000") from None
+    except RuntimeError:  # Python before 3.13
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+    return path
 
 
 # --- scalars -------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import did_you_mean
+from ..errors import cut, did_you_mean
 from .nodes import Mark, Node, Problems, Source, from_python, parse
 
 
@@ -18,7 +18,7 @@ def override(
     path: dotted, as in `attacks.pgd.eps` or `limits.threads`; the second part of a list is a label, a name
     (every entry that has it) or a position from 0. value: text is read as YAML. keys: of a suite.
     """
-    source = Source(f"--set {path}", value if isinstance(value, str) else "", folder, placed=False)
+    source = Source(f"--set {cut(path, 100)}", value if isinstance(value, str) else "", folder, placed=False)
     mark = Mark(source)
     if isinstance(value, str):
         before = len(problems)
@@ -78,7 +78,7 @@ def _selected(node: Node, path: str, owner: str) -> Iterator[tuple[int, str]]:
     Labels may hold dots, so the longest name that the path starts with counts.
     """
     head, _, rest = path.partition(".")
-    if head.isdigit():
+    if head.isdecimal() and len(head) < 10:
         if int(head) >= len(node.value):
             raise _Unknown(f"{owner} has no item {head}; it has {len(node.value)}, counted from 0")
         yield int(head), rest

@@ -1,70 +1,64 @@
-"""Helpers for tests of methods: small tasks and ready contexts, as the engine would give them."""
+"""What authors of methods test them with: the conformance kit, small tasks, ready contexts.
+
+The kit runs every method of a plugin against every contract of `docs/contracts.md` that applies to it, one
+pytest item each. From the command line, with an entry point of the group `robex`, a module, or a file:
+
+    pytest --robex-plugin my_bench
+    pytest --robex-plugin path/to/plugin.py
+
+or in a test file of your own:
+
+    from benchmark_core.testing import conformance
+
+    test_conformance = conformance("my_bench")
+
+A method is tried with its default params; `eps` is 0.2 where it has no default. Other settings to try, tasks
+beside the kit's small table and image, and cases of your own are given to `conformance` by keyword
+
+    conformance("my_bench", params={"attack/flip": [{"features": 1}, {"features": 3}]})
+
+or, for both ways of starting, returned by a function `robex_conformance` in the plugin's module:
+
+    def robex_conformance():
+        return {"params": {"attack/flip": {"features": 3}}}
+
+Choose settings that take a fraction of a second. Params that are files come from a function (world, folder)
+-> params; `world.task` and `world.networks["trained"]` are what the method will meet. Names are fetched when
+they are first used: importing this package loads neither torch nor pytest.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from .cases import Case
+    from .harness import Breach, expect
+    from .kit import conformance
+    from .tasks import blobs, make_context, make_metric_context, make_task
 
-from ..interfaces import Context, MetricContext, Task
-from ..random import SampleRandom
+_HOME = {
+    "cases": ("Case",),
+    "harness": ("Breach", "expect"),
+    "kit": ("conformance",),
+    "tasks": ("blobs", "make_context", "make_metric_context", "make_task"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-
-def make_task(
-    x_train: Tensor,
-    y_train: Tensor,
-    x_test: Tensor,
-    y_test: Tensor,
-    *,
-    bounds: tuple[float, float] | None = None,
-) -> Task:
-    """A Task around given tensors; the box is `bounds`, or the range of the data feature by feature."""
-    both = torch.cat([x_train, x_test])
-    shape = both.shape[1:]
-    lower = both.amin(0) if bounds is None else torch.full(shape, bounds[0], dtype=both.dtype)
-    upper = both.amax(0) if bounds is None else torch.full(shape, bounds[1], dtype=both.dtype)
-    return Task(
-        x_train=x_train,
-        y_train=y_train,
-        x_test=x_test,
-        y_test=y_test,
-        lower=lower,
-        upper=upper,
-        mutable=torch.ones(shape, dtype=torch.bool),
-        mean=x_train.mean(0),
-        std=x_train.std(0).clamp_min(1e-6),
-        classes=tuple(str(c) for c in range(int(torch.cat([y_train, y_test]).max()) + 1)),
-        features=tuple(f"x{i}" for i in range(shape[0])) if len(shape) == 1 else (),
-    )
+__all__ = [
+    "Breach",
+    "Case",
+    "blobs",
+    "conformance",
+    "expect",
+    "make_context",
+    "make_metric_context",
+    "make_task",
+]
 
 
-def blobs(n: int = 120, features: int = 5, classes: int = 3, seed: int = 0) -> Task:
-    """Gaussian blobs in [0, 1]^features, two thirds for training."""
-    g = torch.Generator().manual_seed(seed)
-    centres = 0.25 + 0.5 * torch.rand(classes, features, generator=g)
-    y = torch.arange(n) % classes
-    x = (centres[y] + 0.08 * torch.randn(n, features, generator=g)).clamp(0, 1)
-    cut = 2 * n // 3
-    return make_task(x[:cut], y[:cut], x[cut:], y[cut:], bounds=(0.0, 1.0))
-
-
-def make_context(task: Task, n: int, *, seed: int = 0, ids: Tensor | None = None, **fields: Any) -> Context:
-    """The context of a call with n samples. Fields (`target`, `goal`, `states`, ...) as in `Context`."""
-    return Context(**_fields(task, n, seed, ids), **fields)
-
-
-def make_metric_context(
-    task: Task, x: Tensor, y: Tensor, *, seed: int = 0, ids: Tensor | None = None, **fields: Any
-) -> MetricContext:
-    """The context of `Metric.measure` for inputs x with labels y."""
-    return MetricContext(**_fields(task, len(x), seed, ids), x=x, y=y, **fields)
-
-
-def _fields(task: Task, n: int, seed: int, ids: Tensor | None) -> dict[str, Any]:
-    return {
-        "task": task,
-        "device": torch.device("cpu"),
-        "generator": torch.Generator().manual_seed(seed),
-        "random": SampleRandom(seed, torch.arange(n) if ids is None else ids),
-    }
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,9 @@ pytest tests/benchmarks/test_engine_speed.py --benchmark-only
 """
 
 import shutil
+import time
 
+import numpy as np
 import pytest
 
 from benchmark_core.plan import build_plan
@@ -30,6 +32,25 @@ def test_plan(benchmark, toys, tmp_path, cells):
     path.write_text(suite(cells))
     plan = benchmark.pedantic(lambda: build_plan(read(path, toys), toys), rounds=3)
     assert len(plan.cells) == cells
+
+
+@pytest.mark.benchmark(group="plan a suite: exponent of time over cells")
+def test_plan_exponent(benchmark, toys, tmp_path):
+    """The slope of log time over log cells at three sizes is `exponent` of extra_info: 1 is linear."""
+    sizes, seconds = (3_000, 10_000, 30_000), {}
+    path = tmp_path / "suite.yaml"
+
+    def measure():
+        for cells in sizes:
+            path.write_text(suite(cells))
+            started = time.process_time()
+            assert len(build_plan(read(path, toys), toys).cells) == cells
+            spent = time.process_time() - started
+            seconds[cells] = min(spent, seconds.get(cells, spent))
+
+    benchmark.pedantic(measure, rounds=3, warmup_rounds=1)
+    slope, _ = np.polyfit(np.log(sizes), np.log([seconds[cells] for cells in sizes]), 1)
+    benchmark.extra_info["exponent"] = round(float(slope), 2)
 
 
 def small(planned):

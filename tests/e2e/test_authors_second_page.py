@@ -1,4 +1,4 @@
-"""What the page for authors shows after its first attack: shared states, fields of specs, a test of it."""
+"""What the page for authors shows after its first attack: a distribution, a shared state, specs, tests."""
 
 import csv
 import dataclasses
@@ -10,12 +10,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from benchmark_core import spec
+from benchmark_core.registry import Registry
 from benchmark_core.store import Store
+from benchmark_core.suite.methods import make_ref
 
 PAGE = (Path(__file__).parents[2] / "docs" / "authoring.md").read_text()
 
@@ -67,7 +71,8 @@ def test_an_explainer_and_a_metric_share_a_state(robex, folder):
 
 
 def test_an_edit_makes_the_results_of_the_whole_file_old(robex, folder):
-    (folder / "flip.py").unlink()
+    for name in ("flip.py", "flip_attack.py"):
+        (folder / name).unlink()
 
     def keys() -> dict[str, str]:
         plan = json.loads(robex("plan", "proto.yaml", "--json").stdout)
@@ -92,6 +97,51 @@ def test_the_test_of_the_page_passes(folder):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+
+
+def test_a_method_takes_35_lines_and_keeps_the_contracts(folder):
+    lines = [(folder / name).read_text().splitlines() for name in ("flip.py", "flip_attack.py")]
+    assert sum(map(len, lines)) <= 35
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--robex-plugin", "flip.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST")},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+
+
+def unnamed_python() -> list[str]:
+    """The blocks of Python that are no files."""
+    return re.findall(r"```python\n((?!# [\w./]+\n).*?)```", PAGE, re.S)
+
+
+def test_the_commands_of_the_page_are_those_of_robex_new(robex, folder):
+    (commands,) = re.findall(r"```\n(robex new plugin .*?)```", PAGE, re.S)
+    new, *rest = commands.splitlines()
+    told = robex(*new.split()[1:]).stdout.partition("Go on with\n")[2]
+    assert [line.strip() for line in told.splitlines()] == rest
+    written = folder / "my-bench"
+    paths = re.findall(
+        r"^\| `([\w./-]+)` \|", PAGE.partition("| in `my-bench/` |")[2].partition("\n\n")[0], re.M
+    )
+    assert len(paths) == 5
+    assert all((written / path).exists() for path in paths)
+    _, contracts = unnamed_python()
+    assert (written / "tests" / "test_contracts.py").read_text().endswith(contracts)
+    (toml,) = re.findall(r"```toml\n(.*?)```", PAGE, re.S)
+    assert toml in (written / "pyproject.toml").read_text()
+
+
+def test_a_wish_for_a_state_is_as_the_page_says():
+    needs, _ = unnamed_python()
+    space: dict[str, Any] = {"use": spec.use}
+    exec(needs, space)
+    wish = space["_needs"](SimpleNamespace(k=7))["index"]
+    ref = make_ref(Registry.load(), "state", wish.name, dict(wish.params))
+    assert ref.params.k == 7
 
 
 def fields_told() -> Iterator[tuple[str, str, str]]:
@@ -125,7 +175,8 @@ def test_a_distribution_and_its_file_do_not_go_together(robex, folder):
     package.mkdir(parents=True)
     info.mkdir()
     (package / "__init__.py").touch()
-    (package / "plugin.py").write_text(flip.replace("flip:Flip", "my_bench.plugin:Flip"))
+    (package / "plugin.py").write_text(flip.replace("flip_attack:Flip", "my_bench.attack:Flip"))
+    (package / "attack.py").write_text((folder / "flip_attack.py").read_text())
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-bench\nVersion: 1.0\n")
     (toml,) = re.findall(r"```toml\n(.*?)```", PAGE, re.S)
     (info / "entry_points.txt").write_text(

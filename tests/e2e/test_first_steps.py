@@ -130,7 +130,7 @@ def test_mistakes_are_told_with_their_place(robex, tmp_path):
 
 def test_the_page_for_authors(robex, tmp_path):
     page = (ROOT / "docs" / "authoring.md").read_text()
-    for name in ("flip.py", "flip.yaml"):
+    for name in ("flip.py", "flip_attack.py", "flip.yaml"):
         (block,) = re.findall(rf"```\w+\n(# {re.escape(name)}\n.*?)```", page, re.S)
         (tmp_path / name).write_text(block)
     robex("validate", "flip.yaml")
@@ -145,7 +145,7 @@ def test_the_page_for_authors(robex, tmp_path):
 
     # Editing the plugin computes its results, and nothing else, anew.
     before = set(Store(tmp_path / "robex-results").keys())
-    path = tmp_path / "flip.py"
+    path = tmp_path / "flip_attack.py"
     path.write_text(path.read_text() + "\n# edited\n")
     events = [json.loads(x) for x in robex("run", "flip.yaml", "--json").stdout.splitlines()]
     ran = {e["title"].split(" · ")[0] for e in events if e["event"] == "node-finished"}

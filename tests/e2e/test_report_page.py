@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from site_store import HOSTILE, fill
 
-from benchmark_core.board.site import write_report
+from benchmark_core.board.latex import escape
+from benchmark_core.board.site import PublishedLine, write_report
 
 from .chromium import BROWSER, Chromium
 
@@ -78,7 +79,9 @@ def test_sorting_takes_the_other_columns_ranks_and_filtering_changes_none(browse
     data = browser.js("JSON.parse(document.getElementById('data').textContent).blocks.b2.columns[1]")
     rows = browser.js("[...document.querySelectorAll('#b2 tr[data-r]')].map(tr => Number(tr.dataset.r))")
     assert rows == data["order"]
-    assert list(second.values()) == [data["places"][r][0] if data["places"][r] else "–" for r in rows]
+    places = [data["places"][r] and data["places"][r][:2] for r in rows]
+    shown = ["–" if not p else f"{p[0]}" if p[0] == p[1] else f"{p[0]}–{p[1]}" for p in places]
+    assert list(second.values()) == shown
     browser.js("document.querySelector('#b2 .by[data-c=\"0\"]').click()")
     assert _ranks(browser, "b2") == first
     browser.js("document.querySelector('#b2 input').focus()")
@@ -184,6 +187,63 @@ def test_hostile_names_run_nothing(browser, tmp_path):
     assert {url.partition(":")[0] for url in browser.requests} <= {"file", "data"}
     assert browser.js("document.documentElement.scrollWidth") == 390
     assert browser.js("document.querySelector('h1 bdi').textContent") == HOSTILE[0]
+
+
+@pytest.mark.parametrize("text", [HOSTILE[0], HOSTILE[1], HOSTILE[3], HOSTILE[5], HOSTILE[6]])
+def test_hostile_text_everywhere_runs_nothing_and_fits(browser, tmp_path, text):
+    store = fill(tmp_path / "s", datasets=("a", "b"), missing=[("Weak", "ecco")], text=text)
+    line = PublishedLine(text, text, text, text, text, "differs", text, text)
+    path = write_report(store, published={"made": [line]}, commands={"made": text})
+    browser.open(path, width=390)
+    browser.js("document.querySelectorAll('details').forEach(e => (e.open = true))")
+    browser.js("document.querySelectorAll('.by').forEach(e => e.click())")
+    browser.js("document.querySelectorAll('td > button')[0].click()")
+    assert browser.js("window.hacked") is None
+    assert browser.js("document.querySelectorAll('script').length") == 2
+    assert browser.messages == []
+    assert {url.partition(":")[0] for url in browser.requests} <= {"file", "data"}
+    assert browser.js("document.documentElement.scrollWidth") == 390
+
+
+def test_latex_that_the_page_copies_is_escaped_as_everywhere(browser, tmp_path):
+    names = HOSTILE[2:6]
+    browser.open(write_report(fill(tmp_path / "s", defenses=names, explainers=("random", "a--b"))))
+    browser.js(
+        "Object.defineProperty(navigator, 'clipboard',"
+        " {value: {writeText: async text => { window.copied = text }}})"
+    )
+    browser.js("document.querySelector('#b1 [data-copy=tex]').click()")
+    copied = browser.js("window.copied")
+    for name in names:
+        assert escape(name) in copied
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory) -> Path:
+    """Nine datasets: enough to compare three defenses by their mean ranks."""
+    names = [f"data {d}" for d in range(9)]
+    store = fill(tmp_path_factory.mktemp("wide") / "s", datasets=names, defenses=[*"ABCDE"][:3])
+    return write_report(store)
+
+
+@pytest.mark.parametrize("width", [390, 1220])
+def test_across_datasets(browser, wide, width):
+    browser.open(wide, width=width)
+    section = "document.querySelector('#s1-across')"
+    assert browser.js(f"{section}.querySelector('h2').textContent") == "Across datasets"
+    assert browser.js("document.documentElement.scrollWidth") == width
+    assert browser.js(f"{section}.querySelectorAll('svg').length") >= 1
+    text = browser.js(f"{section}.querySelector('svg').textContent")
+    assert "mean rank among these 3 rows" in text
+    inside = browser.js(
+        f"[...{section}.querySelectorAll('svg')[0].querySelectorAll('text')].every(e => {{"
+        f" const [a, b] = [e.getBoundingClientRect(), e.ownerSVGElement.getBoundingClientRect()];"
+        " return a.left >= b.left - 1 && a.right <= b.right + 1 && a.bottom <= b.bottom + 1; })"
+    )
+    assert inside
+    records = browser.js(f"[...{section}.querySelectorAll('tbody')[0].rows].map(r => r.cells[1].textContent)")
+    assert all(re.fullmatch(r"\d+-\d+-\d+", r) for r in records)
+    assert sum(int(r.split("-")[0]) for r in records) == sum(int(r.split("-")[2]) for r in records)
 
 
 def test_the_verb_writes_one_file(page, tmp_path):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +45,8 @@ class ToyNestParams:
 
 Behaviour = Literal[
     "good", "raise", "sleep", "eat", "crash", "nan", "shape", "ball", "box", "flaky", "interrupt",
-    "weights", "hook", "mode", "task", "input",
+    "weights", "hook", "mode", "task", "input", "exit", "keyboard", "deaf", "stubborn", "family", "chatty",
+    "folder", "handlers", "threads", "dtype", "device", "grad", "settings",
 ]  # fmt: skip
 
 
@@ -178,6 +184,7 @@ class ToyNest(robex.Defense):
 
 class ToyShift(robex.Attack):
     def perturb(self, model, x, y, ctx):
+        import numpy as np
         import torch
 
         p = self.params
@@ -195,7 +202,44 @@ class ToyShift(robex.Attack):
         if p.behave == "crash":
             os._exit(3)
         if p.behave == "interrupt":
+            signal.raise_signal(signal.SIGINT)
+        if p.behave == "exit":
+            sys.exit(0)
+        if p.behave == "keyboard":
             raise KeyboardInterrupt
+        if p.behave == "deaf":  # to anything that asks it to stop
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            time.sleep(3600)
+        if p.behave == "stubborn":
+            while True:
+                with contextlib.suppress(BaseException):
+                    time.sleep(3600)
+        if p.behave == "family":
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+            time.sleep(3600)
+        if p.behave == "chatty":
+            for _ in range(40):
+                print("x" * 100_000)
+            subprocess.run([sys.executable, "-c", "print('from a child')"], check=True)
+        if p.behave == "folder":
+            os.chdir("/")
+        if p.behave == "handlers":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if p.behave == "threads":
+            torch.set_num_threads(torch.get_num_threads() + 1)
+        if p.behave == "dtype":
+            torch.set_default_dtype(torch.float64)
+        if p.behave == "device":
+            torch.set_default_device("meta")
+            x = x.clone()
+        if p.behave == "grad":
+            torch.set_grad_enabled(not torch.is_grad_enabled())
+        if p.behave == "settings":  # those that libraries change every day
+            os.environ["TOY_WAS_HERE"] = "yes"
+            torch.manual_seed(3)
+            np.random.seed(3)  # noqa: NPY002
+            random.seed(3)
         if p.behave == "flaky" and not os.path.exists(p.marker):
             open(p.marker, "w").close()
             os.kill(os.getpid(), 9)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import table as tables
 from ..formats import MINUS
+from ..headline import Place
+from ..strips import cell_text, column_name
 from .facts import Facts
-from .tradeoff import Place
 
 STEPS = 10
 
@@ -65,7 +65,7 @@ def cross_map(
 
     rows = tuple((d, tuple(square(d, column) for column in columns)) for d in defenses)
     dark = {"higher": "higher, better", "lower": "lower, better", None: "higher"}[direction]
-    metric = tables.column_name(places[0].column)
+    metric = column_name(places[0].column)
     return CrossMap(title, metric, f"Darker is {dark}.", tuple(columns), rows)
 
 
@@ -73,7 +73,7 @@ def _printed(place: Place) -> str:
     cell: Any = place.cell
     if cell.estimate is None or not cell.done or cell.done < cell.of:
         return ""
-    return tables.cell_text(place.column, cell, None).partition(" ")[0]
+    return cell_text(place.column, cell, None).partition(" ")[0]
 
 
 def _number(text: str) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,24 +15,26 @@ from typing import TYPE_CHECKING, Any
 from ... import __version__
 from ...errors import RobexError
 from ...store import Store
-from .. import words
-from ..aggregate import WORST, boards_of, make_board
+from .. import latex, words
 from ..formats import count, plural
+from ..headline import Place, by_model, headline, headline_places, make_boards
 from ..model import Block, Column, Table
-from . import copies
+from ..ranks import ALPHABET
+from ..table import MARKDOWN
+from .across import AcrossView, across_view
 from .crossmap import CrossMap, cross_map
+from .data import Strings
 from .facts import Facts
 from .gallery import Gallery, galleries
 from .published_lines import PublishedLine
-from .tradeoff import Picture, Place, pictures, places_of
-from .view import MOST_ROWS, BlockView, Boards, Strings
+from .tradeoff import Picture, pictures
+from .view import MOST_ROWS, BlockView, Boards
 
 if TYPE_CHECKING:
     import jinja2
 
 #: The file that a run leaves in its store.
 REPORT = "report.html"
-_EXPLANATIONS = ("attribution", "counterfactual", "synthesis")
 _MOST_VERDICTS = 3
 
 
@@ -48,7 +51,10 @@ class SuiteView:
     total: int = 0
     bands: list[str] = field(default_factory=list)
     boards: list[tuple[str, list[BlockView]]] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
+    #: By dataset (and model): its name, pictures, and (explainer, sentence) on what goes with what.
+    pictures: list[tuple[str, list[Picture], list[tuple[str, str]]]] = field(default_factory=list)
+    correlated: str = ""
+    across: list[AcrossView] = field(default_factory=list)
     compared: bool = False
     maps: list[CrossMap] = field(default_factory=list)
     galleries: list[Gallery] = field(default_factory=list)
@@ -73,9 +79,9 @@ def build_report(
 ) -> str:
     """The page as a string.
 
-    suites: names or manifests (default: all that ran in the store). tables: their boards when somebody has
-    made them. commands, published: by suite, the `robex run ...` line that runs it again, and its published
-    numbers beside ours.
+    suites: names or manifests (default: all that ran in the store). tables: their boards, as make_boards
+    gives them, when somebody has made them. commands, published: by suite, the `robex run ...` line that runs
+    it again, and its published numbers beside ours.
     """
     manifests = [store.suite(s) if isinstance(s, str) else s for s in suites or store.suites()]
     if not manifests:
@@ -85,7 +91,7 @@ def build_report(
     views = []
     for manifest in manifests:
         own = (
-            [make_board(store, manifest, board) for board in boards_of(manifest)]
+            make_boards(store, manifest)
             if made is None
             else [t for t in made if t.suite == manifest["suite"]]
         )
@@ -94,12 +100,13 @@ def build_report(
         views.append(_Suite(store, manifest, own, again, lines, strings, data).view())
     from markupsafe import Markup
 
-    escapes = {"md": copies.MARKDOWN, "tex": copies.LATEX}
+    escapes = {"md": MARKDOWN, "tex": latex.SIGNS}
     document = {
         "strings": strings.all,
         "origins": strings.origins,
         "most": MOST_ROWS,
         "escapes": escapes,
+        "letters": ALPHABET,
         "blocks": data,
     }
     template, style, script = _parts()
@@ -128,7 +135,8 @@ def write_report(store: Store, path: str | Path | None = None, **options: Any) -
         draft.write_text(text, encoding="utf-8", newline="\n")
         draft.replace(target)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise RobexError(f"{target}: cannot write the report: {error.strerror or error}") from error
     return target
 
@@ -150,6 +158,7 @@ class _Suite:
         self.store, self.published, self.strings, self.data = store, published, strings, data
         self.facts = Facts(store, manifest)
         self.controls = set(manifest.get("controls", ()))
+        self.chosen = headline(manifest, tables)
 
     def view(self) -> SuiteView:
         m, facts = self.manifest, self.facts
@@ -164,10 +173,10 @@ class _Suite:
                 view.boards.append((made[0].title, made))
                 self.data.update((b.id, b.data) for b in made)
             view.warnings += [w for w in table.warnings if w not in view.warnings]
-        robust, explained = self._headlines()
         if facts.done:
-            self._headline_sections(view, robust, explained)
-            view.verdict = self._verdict(robust, explained)
+            self._headline_sections(view)
+            view.across = [a for table in self.tables if (a := across_view(table))]
+            view.verdict = self._verdict()
         view.published = self.published
         view.facts = self._facts(blocks)
         view.flagged = next((b.id for b in blocks if b.flagged), "")
@@ -179,71 +188,45 @@ class _Suite:
         view.planned_out = [
             (reason, plural(n, "cell") if n else "") for reason, n in m.get("left_out", {}).items()
         ]
-        view.left_out = self._left_out(view, robust, explained)
+        view.left_out = self._left_out(view)
         return view
 
     # -- headline --
 
-    def _headlines(self) -> tuple[Column | None, Column | None]:
-        """The columns of the trade-off: the first board that ranks an attack's outcome by it, the first that
-        ranks explanations. A control never is the headline."""
-        robust = self._headline_column(("perturbation",), "attack")
-        return robust, self._headline_column(_EXPLANATIONS, "explainer")
-
-    def _headline_column(self, consumed: Sequence[str], producer: str) -> Column | None:
-        for table in self.tables:
-            for block in table.blocks:
-                ordered = [] if block.ordered_by is None else [block.columns[block.ordered_by]]
-                worst = [c for c in block.columns if c.at.get("attack", "").startswith(WORST)]
-                for column in [*ordered, *worst, *block.columns]:
-                    about = self.manifest["metrics"][column.metric]
-                    made_by = {**block.at, **column.at}.get(producer)
-                    in_rows = any(producer in row.at for row in block.rows)
-                    if (
-                        set(consumed) & set(about["consumes"])
-                        and column.direction is not None
-                        and about["scores"] != "set"
-                        and (in_rows or (made_by is not None and made_by not in self.controls))
-                    ):
-                        return column
-        return None
-
-    def _headline_sections(self, view: SuiteView, robust: Column | None, explained: Column | None) -> None:
+    def _headline_sections(self, view: SuiteView) -> None:
         labels = self.manifest["labels"]
-        if explained is not None:
-            places = [
-                p
-                for p in places_of(self.tables, explained.metric)
-                if "explainer" in p.at and "defense" in p.at
-            ]
-            clean = [p for p in places if p.at.get("on", "clean") == "clean"]
-            if robust is not None:
-                attack = robust.at.get("attack") or self._attack_of(robust)
+        robust, explained = headline_places(self.tables, self.chosen)
+        if self.chosen.explained is not None:
+            clean = [p for p in explained if p.at.get("on", "clean") == "clean"]
+            if self.chosen.robust is not None:
                 shown = {p.at["explainer"] for p in clean}
                 explainers = [e for e in labels["explainer"] if e in shown]
-                rows = [p for p in places_of(self.tables, robust.metric, attack=attack) if "defense" in p.at]
-                for name, mine in _by_model(clean).items():
-                    view.pictures += pictures(
-                        _named(name, clean), _by_model(rows).get(name, []), mine, explainers
-                    )
-                view.compared = robust.ranking is not None or explained.ranking is not None
-            for name, mine in _by_model(places).items():
-                found = cross_map(self.facts, _named(name, places), mine, labels)
-                view.maps += [found] if found else []
-        view.galleries = galleries(self.facts, self._shown(robust))
+                rows = by_model(robust)
+                found = [d for table in self.tables for d in table.defenses]
+                for name, mine in by_model(clean).items():
+                    title = _named(name, clean)
+                    made = pictures(title, rows.get(name, []), mine, explainers)
+                    lines = [
+                        (d.at["explainer"], words.correlation(d.found))
+                        for d in found
+                        if (d.at.get("dataset", ""), d.at.get("model", "")) == name
+                    ]
+                    if made:
+                        view.pictures.append((title, made, _alike(lines)))
+                columns = (self.chosen.robust, self.chosen.explained)
+                view.compared = any(column.ranking is not None for column in columns)
+                if any(d.found.rho is not None for d in found):
+                    view.correlated = words.CHOSEN
+            for name, mine in by_model(explained).items():
+                crossed = cross_map(self.facts, _named(name, explained), mine, labels)
+                view.maps += [crossed] if crossed else []
+        view.galleries = galleries(self.facts, self._shown())
 
-    def _attack_of(self, column: Column) -> str:
-        for table in self.tables:
-            for block in table.blocks:
-                if column in block.columns and "attack" in block.at:
-                    return block.at["attack"]
-        return ""
-
-    def _shown(self, robust: Column | None) -> dict[str, str]:
+    def _shown(self) -> dict[str, str]:
         """What the gallery shows: the headline attack, and the first explainer of each kind."""
         attacks = [a for a in self.manifest["labels"]["attack"] if a not in self.controls]
-        headline = "" if robust is None else robust.at.get("attack") or self._attack_of(robust)
-        found = {"perturbation": headline if headline in attacks else next(iter(attacks), "")}
+        first = self.chosen.attack if self.chosen.attack in attacks else next(iter(attacks), "")
+        found = {"perturbation": first}
         for at, *_ in self.manifest["cells"]:
             if "explainer" in at and at["explainer"] not in self.controls:
                 for kind in self.manifest["metrics"][at["metric"]]["consumes"]:
@@ -252,12 +235,12 @@ class _Suite:
 
     # -- words --
 
-    def _verdict(self, robust: Column | None, explained: Column | None) -> list[tuple[str, list[str]]]:
+    def _verdict(self) -> list[tuple[str, list[str]]]:
         """(dataset, sentences) for the first datasets."""
         said: dict[str, list[str]] = {}
         unranked = True
-        for headline in (robust, explained):
-            for block, column in self._same(headline):
+        for chosen in (self.chosen.robust, self.chosen.explained):
+            for block, column in self._same(chosen):
                 if column.ranking is not None:
                     unranked = False
                     name = " · ".join(block.at[c] for c in ("dataset", "model") if c in block.at)
@@ -334,18 +317,22 @@ class _Suite:
         place = shlex.quote(str(self.store.path))
         return [f"robex table {place} --suite {shlex.quote(self.manifest['suite'])}", f"robex report {place}"]
 
-    def _left_out(self, view: SuiteView, robust: Column | None, explained: Column | None) -> list[str]:
+    def _left_out(self, view: SuiteView) -> list[str]:
         """A line for each section that has no data."""
         if not self.facts.done:
             return []
         lines = []
         if not view.pictures:
-            missing = "attack with a metric that has a direction" if robust is None else ""
-            missing = missing or ("explanation metric that has a direction" if explained is None else "")
-            why = f"no board shows an {missing}" if missing else "no row has both numbers"
+            why = "no row has both numbers"
+            if self.chosen.robust is None:
+                why = "no board shows an attack with a metric that has a direction"
+            elif self.chosen.explained is None:
+                why = "no board shows an explanation metric that has a direction"
             lines.append(f"Trade-off: {why}.")
         if not view.maps:
             lines.append("Cross product: no board shows explanations.")
+        if not view.across and not any(len(table.blocks) > 1 for table in self.tables):
+            lines.append("Across datasets: every board has one.")
         if not view.galleries:
             lines.append("Gallery: no dataset of images has results to show.")
         if not view.published:
@@ -353,17 +340,18 @@ class _Suite:
         return lines
 
 
-def _by_model(places: Sequence[Place]) -> dict[tuple[str, str], list[Place]]:
-    found: dict[tuple[str, str], list[Place]] = {}
-    for p in places:
-        found.setdefault((p.at.get("dataset", ""), p.at.get("model", "")), []).append(p)
-    return found
-
-
 def _named(name: tuple[str, str], places: Sequence[Place]) -> str:
     """The dataset; with the model where there are several."""
     several = len({p.at.get("model") for p in places}) > 1
     return " · ".join(filter(None, name if several else name[:1]))
+
+
+def _alike(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """(explainers, sentence): explainers of which the same is to say, such as too few defenses, together."""
+    found: dict[str, list[str]] = {}
+    for name, text in lines:
+        found.setdefault(text, []).append(name)
+    return [(", ".join(names), text) for text, names in found.items()]
 
 
 def _json(value: Any) -> str:

@@ -1,8 +1,7 @@
 "use strict";
-// Ranks, orders and strings come from the page's data; nothing is computed from numbers here.
+// Ranks, orders and strings come from the page's data; nothing is estimated or compared here.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const NS = "http://www.w3.org/2000/svg";
   const make = (tag, text, name) => {
     const element = document.createElement(tag);
     if (text) element.textContent = text;
@@ -10,6 +9,11 @@
     return element;
   };
   const rows = (n) => `${n.toLocaleString("en")} ${n === 1 ? "row" : "rows"}`;
+  const range = (first, n) => Array.from({ length: n }, (_, i) => first + i);
+  const letter = (group) => data.letters[group] || `(${group + 1})`;
+  const rank = (at) => (!at ? "–" : at[0] === at[1] ? `${at[0]}` : `${at[0]}–${at[1]}`);
+  // Record keys: twelve hexadecimal digits each.
+  const keysOf = (text) => range(0, atob(text).length).map((i) => atob(text).charCodeAt(i).toString(16).padStart(2, "0")).join("").match(/.{12}/g) || [];
   document.documentElement.classList.add("js");
 
   async function copy(text, said, done) {
@@ -31,7 +35,7 @@
     const [main, rest] = [table.querySelector(".main"), table.querySelector(".rest")];
     const line = [];
     for (const tr of table.querySelectorAll("tr[data-r]")) line[tr.dataset.r] = tr;
-    const names = line.map((tr) => [...tr.querySelectorAll("th")].map((th) => th.textContent).join(" ").toLowerCase());
+    let names = null; // made when somebody filters
     const input = section.querySelector("input");
     const all = section.querySelector(".all");
     const said = section.querySelector(".said");
@@ -40,7 +44,12 @@
     let everything = false;
 
     const order = () => (by < 0 ? line.map((_, r) => r) : block.columns[by].order);
-    const wanted = () => order().filter((r) => names[r].includes(input.value.trim().toLowerCase()));
+    const wanted = () => {
+      const text = input.value.trim().toLowerCase();
+      if (!text) return order();
+      names ??= line.map((tr) => [...tr.querySelectorAll("th")].map((th) => th.textContent).join(" ").toLowerCase());
+      return order().filter((r) => names[r].includes(text));
+    };
 
     function show() {
       const keep = wanted();
@@ -55,15 +64,17 @@
       if (late) late.hidden = all.hidden;
     }
 
-    function place(tr, at) {
+    function place(tr, at, column) {
       const cell = tr.querySelector(".rank");
       if (!cell) return;
-      const [rank, x, width, ties] = at || ["–", 0, 0, ""];
-      cell.querySelector("span").textContent = rank;
-      cell.querySelector(".span").setAttribute("x", x);
-      cell.querySelector(".span").setAttribute("width", width);
-      const letters = ties.split("|").filter(Boolean);
-      tr.querySelector(".ties").replaceChildren(...letters.map((t) => make("span", t.slice(0, -1), `l${t.slice(-1)}`)));
+      const [low, high, first, groups] = at || [0, 0, 0, 0];
+      cell.querySelector("span").textContent = rank(at);
+      cell.querySelector(".span").setAttribute("x", at ? ((low - 1) / column.of) * 60 : 0);
+      cell.querySelector(".span").setAttribute("width", at ? Math.max(2, ((high - low + 1) / column.of) * 60) : 0);
+      const letters = groups > 6
+        ? [make("span", `${letter(first)} … ${letter(first + groups - 1)}`, "l0")]
+        : range(first, groups).map((g) => make("span", letter(g), `l${g % column.lanes}`));
+      tr.querySelector(".ties").replaceChildren(...letters);
     }
 
     function sort(c) {
@@ -71,7 +82,7 @@
       const column = block.columns[c];
       column.order.forEach((r, i) => {
         (i < column.ranked ? main : rest).append(line[r]);
-        place(line[r], column.places && column.places[r]);
+        place(line[r], column.places && column.places[r], column);
       });
       rest.querySelector(".sep span").textContent = column.rest;
       for (const th of table.querySelectorAll("[aria-sort]")) th.removeAttribute("aria-sort");
@@ -86,12 +97,12 @@
 
     const fields = (r) => {
       const tr = line[r];
-      const rank = tr.querySelector(".rank span");
+      const place = tr.querySelector(".rank span");
       const pills = [...tr.querySelectorAll(".pill")].map((pill) => pill.textContent).join("; ");
       const ties = [...tr.querySelectorAll(".ties span")].map((tie) => tie.textContent).join("");
       const cells = [...tr.cells].filter((cell) => !cell.matches(".rank, .ties, .flags"));
       const shown = cells.map((cell) => [...cell.querySelectorAll("b, i")].map((e) => e.textContent).join(" ").trim() || cell.textContent);
-      return [...(rank ? [rank.textContent, ties] : []), ...shown, ...(tr.querySelector(".flags") ? [pills] : [])];
+      return [...(place ? [place.textContent, ties] : []), ...shown, ...(tr.querySelector(".flags") ? [pills] : [])];
     };
 
     function text(form) {
@@ -99,13 +110,18 @@
       if (form === "csv") {
         const lines = keep.flatMap((r) => block.cells[r].map((cell, c) => {
           if (!cell) return "";
+          const column = block.columns[c];
           const own = cell[4].split("\t").values();
-          const field = (f) => (f === null ? own.next().value : f === -1 ? cell[2] : typeof f === "number" ? block.labels[r][f] : f);
-          return block.columns[c].csv.map(field).join(",");
+          const [low, high, group, groups] = (column.places && column.places[r]) || ["", "", 0, 0];
+          const elsewhere = { "-1": () => keysOf(cell[2]).join(" "), "-2": () => low, "-3": () => high, "-4": () => range(group, groups).map(letter).join("") };
+          const field = (f) => (f === null ? own.next().value : typeof f === "string" ? f : f < 0 ? elsewhere[f]() : block.labels[r][f]);
+          return column.csv.map(field).join(",");
         }));
         return [block.csv, ...lines.filter(Boolean), ""].join("\n");
       }
-      const escape = (s) => [...s].map((character) => data.escapes[form][character] ?? character).join("");
+      const signs = (s) => [...s].map((character) => data.escapes[form][character] ?? character).join("");
+      const tex = (s) => signs(s.replace(/\s+/gu, " ").trim().replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}]/gu, "")).replace(/-\{\}(?!-)/g, "-");
+      const escape = form === "tex" ? tex : signs;
       const head = [...(table.querySelector("td.rank") ? ["rank", "ties"] : []), ...block.head].map(escape);
       const lines = keep.filter((r) => !line[r].hidden).map((r) => fields(r).map(escape));
       if (form === "md") return [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |\n`).join("");
@@ -130,7 +146,7 @@
     const first = table.querySelector("thead .n1");
     const measure = () => first && table.style.setProperty("--after-1", `${first.offsetWidth}px`);
     if (first && table.querySelector("thead .n2")) new ResizeObserver(measure).observe(first);
-    show();
+    if (line.length > data.most) show();
   }
 
   const dialog = document.getElementById("drawer");
@@ -139,19 +155,16 @@
     const [how, origin, records, seeds, , missing] = block.cells[r][c];
     const [on, ran, passes, versions] = data.origins[origin].map((i) => data.strings[i]);
     const at = column.places && column.places[r];
-    const keys = records.split(" ").filter(Boolean);
-    let rank = column.places && !at ? "not ranked" : "";
-    if (at) {
-      const [low, high] = at[0].split("–").map(Number).concat(Number(at[0]));
-      rank = `Rank ${at[0]} of ${column.of}: ${low - 1} ${low === 2 ? "row is" : "rows are"} separated as better, ${column.of - high} as worse.`;
-    }
+    const keys = keysOf(records);
+    let standing = column.places && !at ? "not ranked" : "";
+    if (at) standing = `Rank ${rank(at)} of ${column.of}: ${at[0] - 1} ${at[0] === 2 ? "row is" : "rows are"} separated as better, ${column.of - at[1]} as worse.`;
     dialog.querySelector("h2").textContent = `${[...button.closest("tr").querySelectorAll("th")].map((th) => th.textContent).join(" × ")} · ${column.name}`;
     dialog.querySelector(".value").textContent = [...button.children].map((e) => e.textContent).join(" ");
     const list = dialog.querySelector("dl");
     list.replaceChildren();
     const facts = [
-      ["board", block.title], ["measures", column.about], ["number", data.strings[how]], ["rank", rank], ["missing", missing],
-      ["dataset", on], ["per seed", seeds], [keys.length === 1 ? "record" : "records", keys.join(", ")],
+      ["board", block.title], ["measures", column.about], ["number", data.strings[how]], ["rank", standing], ["missing", missing],
+      ["dataset", on], ["per seed", seeds.replaceAll("-", "−").replaceAll(" ", ", ")], [keys.length === 1 ? "record" : "records", keys.join(", ")],
       ["ran", ran], ["passes", passes], ["versions", versions],
     ];
     for (const [what, value] of facts) if (value) list.append(make("dt", what), make("dd", value));

@@ -7,12 +7,18 @@ another is separated as better on one axis and, on the other, not separated as w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..formats import MINUS, count, fixed, significant
-from ..model import Block, Cell, Column, Pair, Row, Table
+from ..headline import Place
+from ..model import Column
+from ..standing import PairList
 from ..statistics import ALPHA
+
+if TYPE_CHECKING:
+    import numpy as np
 
 WIDTH, HEIGHT = 558, 372
 LEFT, RIGHT, BOTTOM = 55, 542, 322
@@ -21,36 +27,6 @@ LEVEL = 18
 MOST_SERIES = 4  # hues and shapes that a reader can tell apart
 MOST_LEVELS = 6
 _CHARACTER = 8.0  # width in px that a character never exceeds on average, also at the size of small screens
-
-
-@dataclass(frozen=True)
-class Place:
-    """A cell with the column and the row it stands in. at: all of its coordinates."""
-
-    at: Mapping[str, str]
-    block: Block
-    column: Column
-    row: int
-    cell: Cell
-
-    @property
-    def whole(self) -> Row:
-        return self.block.rows[self.row]
-
-    @property
-    def value(self) -> float | None:
-        """In the unit that is shown; None where there is no complete estimate."""
-        e = self.cell.estimate
-        if e is None or e.value is None or e.state in ("incomplete", "nan"):
-            return None
-        return e.value * self.column.scale
-
-    @property
-    def bounds(self) -> tuple[float, float] | None:
-        e = self.cell.estimate
-        if e is None or e.low is None or e.high is None:
-            return None
-        return e.low * self.column.scale, e.high * self.column.scale
 
 
 @dataclass(frozen=True)
@@ -107,21 +83,6 @@ class Picture:
         return HEIGHT + self.shift
 
 
-def places_of(tables: Iterable[Table], metric: str, **fixed_at: str) -> list[Place]:
-    """All cells of a metric with these coordinates, each place once (the first board that has it)."""
-    found: dict[frozenset[tuple[str, str]], Place] = {}
-    for table in tables:
-        for block in table.blocks:
-            for c, column in enumerate(block.columns):
-                if column.metric != metric:
-                    continue
-                for i, row in enumerate(block.rows):
-                    at = {**block.at, **row.at, **column.at}
-                    if all(at.get(k, label) == label for k, label in fixed_at.items()):
-                        found.setdefault(frozenset(at.items()), Place(at, block, column, i, row.cells[c]))
-    return list(found.values())
-
-
 def pictures(
     title: str, robust: Sequence[Place], explained: Sequence[Place], explainers: Sequence[str]
 ) -> list[Picture]:
@@ -130,20 +91,23 @@ def pictures(
     robust: a place for each defense. explained: one for each defense and explainer. explainers: in the order
     of the suite, so that a colour means the same in all pictures.
     """
-    by_defense = {p.at["defense"]: p for p in robust if p.value is not None}
+    by_defense = {p.at["defense"]: p for p in robust if _is_finite(p)}
     joined = [(by_defense[p.at["defense"]], p) for p in explained if p.at["defense"] in by_defense]
-    points = [
-        (x, y) for x, y in joined if y.value is not None and not y.whole.control and not x.whole.control
-    ]
+    points = [(x, y) for x, y in joined if _is_finite(y) and not y.whole.control and not x.whole.control]
     if not points:
         return []
     shown = {y.at["explainer"] for _, y in points}
     series = [name for name in explainers if name in shown]
-    controls = [y.value for _, y in joined if y.whole.control and y.value is not None]
+    controls = [y.value or 0.0 for _, y in joined if y.whole.control and _is_finite(y)]
     drawing = _Drawing(title, points, controls)
     if len(series) <= MOST_SERIES:
         return [drawing.picture(title, series)]
     return [drawing.picture(f"{title} · {name}", [name]) for name in series]
+
+
+def _is_finite(place: Place) -> bool:
+    """It has a place on an axis: the median distance of an attack that mostly fails has none."""
+    return place.value is not None and math.isfinite(place.value)
 
 
 class _Drawing:
@@ -157,13 +121,12 @@ class _Drawing:
         x_span = (0.0, 100.0) if x.column.unit == "%" else _span(p for p, _ in points)
         self.x_steps = _steps(*x_span, most=6)
         self.y_steps = _steps(*_span(p for _, p in points), most=6)
-        self.names = [[(id(p.column), p.row) for p in axis] for axis in zip(*points, strict=True)]
         self.good = [
             [(-1 if p.column.direction == "lower" else 1) * (p.value or 0.0) for p in axis]
             for axis in zip(*points, strict=True)
         ]
         self.separated = _separations(points)
-        self.hollow = [self._beaten(k) for k in range(len(points))]
+        self.hollow = _beaten(self.separated, self.good)
 
     def picture(self, title: str, series: Sequence[str]) -> Picture:
         chosen = [k for k, (_, y) in enumerate(self.points) if y.at["explainer"] in series]
@@ -215,21 +178,6 @@ class _Drawing:
         return round(self.bottom - (self.bottom - self.top) * up, 1)
 
     # -- the front --
-
-    def _beaten(self, k: int) -> bool:
-        return any(self._beats(j, k) for j in range(len(self.points)) if j != k)
-
-    def _beats(self, j: int, k: int) -> bool:
-        on = [(self._separated(axis, j, k), self._at_least(axis, j, k)) for axis in (0, 1)]
-        return any(a[0] > 0 and b[0] >= 0 and b[1] for a, b in (on, on[::-1]))
-
-    def _separated(self, axis: int, j: int, k: int) -> int:
-        """1: j is separated from k as better; -1: as worse; 0: not separated."""
-        a, b = self.names[axis][j], self.names[axis][k]
-        return ((a, b) in self.separated[axis]) - ((b, a) in self.separated[axis])
-
-    def _at_least(self, axis: int, j: int, k: int) -> bool:
-        return self.good[axis][j] >= self.good[axis][k]
 
     def _front(self) -> tuple[tuple[float, float], ...]:
         """Through the rows that no estimate exceeds on both axes; nothing where rows were not compared."""
@@ -283,7 +231,7 @@ class _Drawing:
 
     def _tied(self, j: int, k: int) -> bool:
         x, other = self.points[j][0], self.points[k][0]
-        return x.column.ranking is not None and x.column is other.column and self._separated(0, j, k) == 0
+        return x.column.ranking is not None and x.column is other.column and not self.separated[0][j, k]
 
     def _labels(
         self, names: Sequence[tuple[str, float, list[int]]], chosen: Sequence[int], levels: int
@@ -299,38 +247,59 @@ class _Drawing:
         return tuple(labels)
 
 
-def _separations(
-    points: Sequence[tuple[Place, Place]],
-) -> tuple[set[tuple[tuple[int, int], tuple[int, int]]], set[tuple[tuple[int, int], tuple[int, int]]]]:
-    """For each axis the (better, worse) rows that are separated, with Holm over both columns together.
+def _beaten(separated: Sequence[np.ndarray], good: Sequence[Sequence[float]]) -> list[bool]:
+    """The points that another one clearly beats."""
+    import numpy as np
+
+    values = [np.array(axis) for axis in good]
+    at_least = [v[:, None] >= v for v in values]
+    beats = [(separated[a] > 0) & (separated[1 - a] >= 0) & at_least[1 - a] for a in (0, 1)]
+    return [bool(column.any()) for column in (beats[0] | beats[1]).T]
+
+
+def _separations(points: Sequence[tuple[Place, Place]]) -> tuple[np.ndarray, np.ndarray]:
+    """For each axis (P, P): 1 where a point is separated from another as better, -1 as worse, with Holm over
+    both columns together.
 
     A column of more than 50 rows keeps only the pairs that it separates by itself: no other can be separated
     here, since p times a larger number of tests is larger.
     """
-    tests: list[tuple[float, int, tuple[int, int], tuple[int, int]]] = []
-    total = 0
+    import numpy as np
+
+    total, tests = 0, []  # of each column: p, axis, column, the rows that are better and worse
+    columns = [list({id(p[axis].column): p[axis].column for p in points}.values()) for axis in (0, 1)]
     for axis in (0, 1):
-        columns = {id(p[axis].column): p[axis].column for p in points}
-        for name, column in columns.items():
+        for c, column in enumerate(columns[axis]):
             if column.ranking is None:
                 continue
-            ranked = column.ranking.of
-            total += ranked * (ranked - 1) // 2
-            tests += [(pair.p, axis, *_better(pair, name, column)) for pair in column.ranking.pairs]
-    found: tuple[set, set] = (set(), set())
-    reached = 0.0
-    for r, (p, axis, better, worse) in enumerate(sorted(tests)):
-        reached = max(reached, min(1.0, (total - r) * p))
-        if reached >= ALPHA:
-            break
-        found[axis].add((better, worse))
-    return found
-
-
-def _better(pair: Pair, name: int, column: Column) -> tuple[tuple[int, int], tuple[int, int]]:
-    first_wins = (pair.difference > 0) == (column.direction == "higher")
-    a, b = (name, pair.first), (name, pair.second)
-    return (a, b) if first_wins else (b, a)
+            total += column.ranking.of * (column.ranking.of - 1) // 2
+            pairs = column.ranking.pairs
+            assert isinstance(pairs, PairList)
+            ahead = (pairs.difference > 0) == (column.direction == "higher")
+            better = np.where(ahead, pairs.first, pairs.second)
+            worse = np.where(ahead, pairs.second, pairs.first)
+            tests.append((pairs.p, np.full(len(pairs), axis), np.full(len(pairs), c), better, worse))
+    found = []
+    p, on, of, better, worse = (
+        (np.concatenate(x) for x in zip(*tests, strict=True)) if tests else [np.zeros(0, dtype=int)] * 5
+    )
+    order = np.argsort(p, kind="stable")
+    adjusted = np.maximum.accumulate(np.minimum(1.0, (total - np.arange(len(p))) * p[order]))
+    kept = np.zeros(len(p), dtype=bool)
+    kept[order[adjusted < ALPHA]] = True
+    for axis in (0, 1):
+        signs = np.zeros((len(points), len(points)), dtype=np.int8)
+        for c, column in enumerate(columns[axis]):
+            mine = [k for k, point in enumerate(points) if point[axis].column is column]
+            rows = [points[k][axis].row for k in mine]
+            size = max(rows) + 1
+            chosen = kept & (on == axis) & (of == c) & (better < size) & (worse < size)
+            table = np.zeros((size, size), dtype=np.int8)
+            table[better[chosen], worse[chosen]] = 1
+            table -= table.T
+            signs[np.ix_(mine, mine)] = table[np.ix_(rows, rows)]
+        found.append(signs)
+    return found[0], found[1]
 
 
 # --- axes ----------------------------------------------------------------------------------------------
@@ -344,7 +313,7 @@ def _axis_name(column: Column) -> str:
 
 
 def _span(places: Iterable[Place]) -> tuple[float, float]:
-    ends = [end for p in places for end in (p.bounds or (p.value or 0.0, p.value or 0.0))]
+    ends = [end for p in places for end in (p.value or 0.0, *(p.bounds or ())) if math.isfinite(end)]
     return min(ends), max(ends)
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from ..job import Job
 
-Status = Literal["done", "failed", "damaged", "timeout", "memory", "lost"]
+Status = Literal["done", "failed", "damaged", "timeout", "memory", "lost", "unstored"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job. damaged_key: the input whose stored result failed its checksum."""
+    """What became of a job. unstored: the store cannot be written. damaged_key: the input whose stored result
+    failed its checksum."""
 
     key: str
     status: Status
@@ -21,6 +22,10 @@ class Outcome:
     message: str = ""
     trace: str = ""
     damaged_key: str = ""
+
+
+def timed_out(key: str, seconds: float) -> Outcome:
+    return Outcome(key, "timeout", message=f"timed out after {seconds:g} s (limits: node_timeout)")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import psutil
 
 from ...errors import RobexError
 from ..job import Job
-from .base import Began, Outcome, Progressed
+from .base import Began, Outcome, Progressed, timed_out
 
 #: How often memory and deadlines are looked at, seconds.
 _POLL = 0.2
@@ -54,6 +54,7 @@ class LocalExecutor:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["benchmark_core.run.worker"])
         self._slots: list[_Slot] = []
+        self._next_look = 0.0
         try:
             for _ in range(jobs):
                 self._slots.append(self._start())
@@ -98,16 +99,20 @@ class LocalExecutor:
             if isinstance(message, Outcome):
                 slot.job = None
         now = time.monotonic()
-        for slot in busy.values():
-            if slot.job is not None and now > slot.deadline:
-                message = f"timed out after {self._timeout:g} s (limits: node_timeout)"
-                news.append(self._abort(slot, "timeout", message))
-            elif slot.job is not None and self._memory is not None:
-                held = _resident(slot.process.pid) / 2**30
-                if held > self._memory:
-                    message = f"held {held:.1f} GiB, more than {self._memory:g} GiB (limits: memory)"
-                    news.append(self._abort(slot, "memory", message))
+        if now >= self._next_look:
+            self._next_look = now + _POLL
+            news += [found for slot in busy.values() if slot.job and (found := self._beyond(slot, now))]
         return news
+
+    def _beyond(self, slot: _Slot, now: float) -> Outcome | None:
+        """The end of a job that exceeds a limit."""
+        assert slot.job is not None
+        if now > slot.deadline:
+            return self._abort(slot, timed_out(slot.job.node.key, self._timeout))
+        if self._memory is not None and (held := _resident(slot.process.pid) / 2**30) > self._memory:
+            message = f"held {held:.1f} GiB, more than {self._memory:g} GiB (limits: memory)"
+            return self._abort(slot, Outcome(slot.job.node.key, "memory", message=message))
+        return None
 
     def _lost(self, slot: _Slot) -> Outcome:
         slot.process.join(5)
@@ -116,30 +121,36 @@ class LocalExecutor:
             how = f"was killed by {signal.Signals(-code).name}"
         else:
             how = f"ended with exit code {code}"
-        return self._abort(slot, "lost", f"its worker {how}; too little memory, or a crash in native code")
-
-    def _abort(self, slot: _Slot, status: Any, message: str) -> Outcome:
         assert slot.job is not None
-        key, slot.job = slot.job.node.key, None
+        message = f"its worker {how}; too little memory, or a crash in native code"
+        return self._abort(slot, Outcome(slot.job.node.key, "lost", message=message))
+
+    def _abort(self, slot: _Slot, outcome: Outcome) -> Outcome:
+        slot.job = None
         self._kill(slot)
         self._slots[self._slots.index(slot)] = self._start()
-        return Outcome(key, status, message=message)
+        return outcome
 
     def _start(self) -> _Slot:
         from ..worker import main
 
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=main, args=(theirs, *self._arguments), daemon=True)
-        with _interrupts_blocked():
-            process.start()
+        try:
+            with _signals_blocked():
+                process.start()
+        except OSError as error:
+            raise RobexError(f"cannot start a worker: {error.strerror or error}; try fewer --jobs") from error
         theirs.close()
         return _Slot(process, ours)
 
     def _kill(self, slot: _Slot) -> None:
         slot.pipe.close()
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error):  # those that left the worker's group
             for child in psutil.Process(slot.process.pid).children(recursive=True):
                 child.kill()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(slot.process.pid, signal.SIGKILL)
         slot.process.kill()
         slot.process.join(5)
         if slot.process.is_alive():
@@ -147,9 +158,9 @@ class LocalExecutor:
 
 
 @contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
+def _signals_blocked() -> Iterator[None]:
     """The forkserver and its workers never see Ctrl-C, not even while they import torch: a terminal sends it
-    to all processes, and stopping them is the scheduler's work."""
+    to all processes, and stopping them is the scheduler's work. Nor does one come in the middle of here."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -161,10 +172,15 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 def _resident(pid: int) -> int:
-    try:
-        return psutil.Process(pid).memory_info().rss
-    except psutil.Error:
-        return 0
+    """Bytes that a worker and what it started hold."""
+    held = 0
+    with contextlib.suppress(psutil.Error):
+        worker = psutil.Process(pid)
+        held = worker.memory_info().rss
+        for child in worker.children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                held += child.memory_info().rss
+    return held
 
 
 def default_jobs() -> int:

@@ -79,8 +79,22 @@ class PGDParams:
 _HERE = "benchmark_plugins.attacks"
 
 SPECS: tuple[MethodSpec, ...] = (
-    MethodSpec.attack("none", f"{_HERE}.none:NoAttack", params=NoneParams, targeted=True, deterministic=True),
-    MethodSpec.attack("noise", f"{_HERE}.noise:Noise", params=NoiseParams, targeted=True, control=True),
+    MethodSpec.attack(
+        "none",
+        f"{_HERE}.none:NoAttack",
+        params=NoneParams,
+        targeted=True,
+        deterministic=True,
+        cite="null control",
+    ),
+    MethodSpec.attack(
+        "noise",
+        f"{_HERE}.noise:Noise",
+        params=NoiseParams,
+        targeted=True,
+        control=True,
+        cite="null control",
+    ),
     MethodSpec.attack(
         "fgsm",
         f"{_HERE}.fgsm:FGSM",

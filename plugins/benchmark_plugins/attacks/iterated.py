@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchmark_core import Context, Perturbation
 
 from .balls import BALLS
-from .losses import LOSSES, cross_entropy, succeeds, temperature
+from .losses import LOSSES, cross_entropy, cross_entropy_slope, succeeds, temperature
 
 
 def ascend(
@@ -107,6 +107,10 @@ class _Ascent:
         """x_{k+1} of the samples that stay."""
         x_k = x_k.detach().requires_grad_()
         z = self.model(x_k)
+        if self.objective is cross_entropy and not self.judges and not self.watches:
+            # inside a training nobody asks how far the attack is: a tenth of a step on a small network
+            (g,) = torch.autograd.grad(z, x_k, cross_entropy_slope(z.detach(), self.y, self.target))
+            return self.ball.step(x_k.detach(), g.nan_to_num_(), self.alpha)
         value, slope, success = self._assess(z.detach())
         stay = self._see(x_k.detach(), value, success) if self.judges else None
         if self.finished:

@@ -36,6 +36,13 @@ def cross_entropy(z: Tensor, y: Tensor, target: Tensor | None) -> tuple[Tensor, 
     return (m, slope) if target is None else (-m, -slope)
 
 
+def cross_entropy_slope(z: Tensor, y: Tensor, target: Tensor | None) -> Tensor:
+    """The derivative of `cross_entropy` alone, for callers that never ask for its value."""
+    label = (y if target is None else target)[:, None]
+    slope = torch.softmax(z.scatter(1, label, -torch.inf), 1).scatter_(1, label, -1.0)
+    return slope if target is None else -slope
+
+
 def margin(z: Tensor, y: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
     """max_{j != y} z_j - z_y; with targets, z_t - max_{j != t} z_j.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from benchmark_core import MethodSpec, NonNegative, Unit
+from benchmark_core import Archive, Count, DataSource, MethodSpec, NonNegative, Number, Unit
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
 
@@ -65,6 +65,50 @@ class TwoMoonsParams(TabularParams):
     data_seed: Seed = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class MnistParams:
+    """70,000 handwritten digits, grey images of 28 x 28 pixels, with their official split.
+
+    scale: `unit` puts pixels into [0, 1], `symmetric` into [-1, 1] (eps is then twice as large).
+    train, test: how many images of each set to use; all by default.
+    subset: which ones: `first` in the official order, `balanced` for the first tenth of that number of each
+        class (then a multiple of 10), or `random`.
+    validation: this many training images, the last ones, stand in for the test set, which stays unseen: for
+        choosing settings. 0 uses the test set.
+    noise: standard deviation of the Gaussian noise added to training images, in scaled units, as energy-based
+        models like it; the box then widens to the noisy extremes.
+    draw: seed of `random` and of the noise.
+    """
+
+    scale: Literal["unit", "symmetric"] = "unit"
+    train: Count | None = None
+    test: Count | None = None
+    subset: Literal["first", "balanced", "random"] = "first"
+    validation: Annotated[int, Ge(0), Lt(60000)] = 0
+    noise: NonNegative = 0.0
+    draw: Seed = 0
+
+
+CaliforniaFeature = Literal[
+    "MedInc", "HouseAge", "AveRooms", "AveBedrms", "Population", "AveOccup", "Latitude", "Longitude"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaliforniaHousingParams(TabularParams):
+    """20,640 Californian block groups, 8 features; is the median house value above the median?
+
+    threshold: house value in dollars above which a block group is `above` (favourable); none takes the median
+        of all rows, 179,700.
+    immutable: features that recourse may not change, such as [Latitude, Longitude].
+    """
+
+    test_share: Annotated[Unit, Gt(0), Lt(1)] = 0.2
+    scale: Literal["minmax", "standard"] = "standard"
+    threshold: Number | None = None
+    immutable: tuple[CaliforniaFeature, ...] = ()
+
+
 WINE = MethodSpec.dataset(
     "wine",
     "benchmark_plugins.datasets.wine:Wine",
@@ -99,4 +143,59 @@ TWO_MOONS = MethodSpec.dataset(
     cite="make_moons of Pedregosa et al.: Scikit-learn, JMLR 12, 2011",
 )
 
-SPECS: tuple[MethodSpec, ...] = (WINE, BREAST_CANCER, DIGITS, TWO_MOONS)
+
+def _mnist(name: str, size: int) -> DataSource:
+    """The copies that torchvision and TensorFlow load; the owner's own site serves the files no more."""
+    copies = (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    )
+    return DataSource(
+        bytes=size, urls=tuple(copy + name for copy in copies), page="http://yann.lecun.com/exdb/mnist/"
+    )
+
+
+MNIST = MethodSpec.dataset(
+    "mnist",
+    "benchmark_plugins.datasets.mnist:Mnist",
+    params=MnistParams,
+    input="image",
+    files={
+        "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    },
+    sources={
+        name: _mnist(name, size)
+        for name, size in (
+            ("train-images-idx3-ubyte.gz", 9912422),
+            ("train-labels-idx1-ubyte.gz", 28881),
+            ("t10k-images-idx3-ubyte.gz", 1648877),
+            ("t10k-labels-idx1-ubyte.gz", 4542),
+        )
+    },
+    cite="LeCun, Cortes, Burges: The MNIST database of handwritten digits, http://yann.lecun.com/exdb/mnist",
+)
+CALIFORNIA_HOUSING = MethodSpec.dataset(
+    "california-housing",
+    "benchmark_plugins.datasets.california_housing:CaliforniaHousing",
+    params=CaliforniaHousingParams,
+    input="tabular",
+    files={"cal_housing.data": "a2b44dcc7e1c9091b43c4f458b25cbd1f7e8068d08edd26bc4703108d3fa6214"},
+    sources={
+        "cal_housing.data": DataSource(
+            bytes=2071484,
+            urls=("https://ndownloader.figshare.com/files/5976036",),  # the archive that scikit-learn loads
+            page="https://doi.org/10.6084/m9.figshare.3829992",
+            archive=Archive(
+                member="CaliforniaHousing/cal_housing.data",
+                sha256="aaa5c9a6afe2225cc2aed2723682ae403280c4a3695a2ddda4ffb5d8215ea681",
+                bytes=441963,
+            ),
+        )
+    },
+    cite="Pace, Barry: Sparse spatial autoregressions, Statistics and Probability Letters 33, 1997",
+)
+
+SPECS: tuple[MethodSpec, ...] = (WINE, BREAST_CANCER, DIGITS, TWO_MOONS, MNIST, CALIFORNIA_HOUSING)

@@ -97,7 +97,8 @@ class EccoParams:
     until: `boundary` stops at p_target >= threshold; `target-class` goes on until also no entry of the
     gradient exceeds tol. threshold: a probability, or `uniform`: 1 / number of classes (what the library's
     `:decision_threshold` means).
-    steps: at most. lr: step size of plain gradient descent (`descent`) or of Adam.
+    steps: at most.
+    optimiser: plain gradient `descent`, or `adam`. lr: its step size, in input units for Adam.
     lam_distance, lam_energy: weights of ||x' - x||_1 (input units) and of the energy -logit_target.
     reg: weight of the squared energy beside the energy.
     decay: of the energy's weight over iterations k: `polynomial` a (b + k)^-decay_rate with

@@ -26,6 +26,8 @@ class IntegratedGradients(Explainer):
 
     def explain(self, model: nn.Module, x: Tensor, y: Tensor, ctx: Context) -> Attribution:
         """x: (n, *shape), y: (n,). Values: (n, *shape), in units of the output."""
+        if not len(x):
+            return Attribution(torch.zeros_like(x), delta=x.new_zeros(0))
         p = self.params
         alpha, weight = path_rule(p.rule, p.steps)
         logits = logits_of(model, x, ctx)

@@ -53,6 +53,8 @@ SPECS: tuple[MethodSpec, ...] = (
         scores="bernoulli",
         unit="%",
         range=(0.0, 1.0),
+        cite="Sokolova, Lapalme: A systematic analysis of performance measures for classification tasks, "
+        "Information Processing & Management 45(4), 2009",
     ),
     MethodSpec.metric(
         "robust-accuracy",

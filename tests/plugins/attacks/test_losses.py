@@ -4,7 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmark_plugins.attacks.losses import HEIGHT, LOSSES, cross_entropy, succeeds, temperature
+from benchmark_plugins.attacks.losses import (
+    HEIGHT,
+    LOSSES,
+    cross_entropy,
+    cross_entropy_slope,
+    succeeds,
+    temperature,
+)
 
 
 @pytest.fixture
@@ -91,3 +98,10 @@ def test_success():
     assert succeeds(z, y, None).tolist() == [False, True]
     assert succeeds(z, y, torch.tensor([1, 2])).tolist() == [False, True]
     assert succeeds(z, y, torch.tensor([0, 0])).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_the_slope_alone_is_that_of_the_loss(targeted):
+    z = 30 * torch.randn(50, 7)
+    y, t = torch.arange(50) % 7, (torch.arange(50) + 3) % 7 if targeted else None
+    assert torch.equal(cross_entropy_slope(z, y, t), cross_entropy(z, y, t)[1])

@@ -13,10 +13,9 @@ from benchmark_core.board.compare import (
     Side,
     compare_suites,
     compare_two_rows,
-    comparison_json,
-    render_comparison,
     row_of,
 )
+from benchmark_core.board.compare_text import comparison_json, render_comparison
 from benchmark_core.board.pairs import compare_pair
 from benchmark_core.board.statistics import Scores
 from benchmark_core.errors import RobexError
@@ -232,7 +231,12 @@ def test_narrow_and_ascii_text(made, other):
     fill(other, 0.5)
     found = compared(made, other)
     assert render_comparison(found, unicode=False).isascii()
-    assert max(map(len, render_comparison(found, width=72).splitlines()[2:4])) <= 72
+    for width in (72, 60, 40):
+        text = render_comparison(found, width=width)
+        assert max(map(len, text.splitlines())) <= width
+        words = " ".join(text.split())
+        assert "worse ▼ AT · distance" in words
+        assert "…" not in words
 
 
 def test_json_holds_every_cell_in_the_unit_shown(made, other, shares):
@@ -272,6 +276,52 @@ def test_two_defenses_are_compared_column_by_column(made, shares):
     assert found.cells[0].pair.difference == pytest.approx(-0.3)
     head = render_comparison(found).splitlines()[2]
     assert head.split() == ["column", "Standard", "AT", "difference", "adjusted", "p"]
+
+
+def test_rows_have_the_worst_case_of_a_board(made):
+    """Attacks that break different samples: the worst case is lower than each of them."""
+    n, rng = 400, np.random.default_rng(0)
+    hold = {d: rng.random((2, 3, n)) < level for d, level in (("Standard", 0.6), ("AT", 0.8))}
+    for defense, kept in hold.items():
+        for seed in range(3):
+            for attack, of_attack in zip(("fgsm", "pgd"), kept[:, seed].astype(float), strict=True):
+                at = {"seed": seed, "defense": defense, "attack": attack}
+                made.add(of_attack, metric="robust-accuracy", **at)
+    found = compare_two_rows(Side("s", made.store, made.manifest), "Standard", "AT")
+    assert [cell.at["attack"] for cell in found.cells] == ["fgsm", "pgd", "worst of 2"]
+    worst = found.cells[-1]
+    by_hand = {d: kept.all(axis=0).mean() for d, kept in hold.items()}
+    assert (worst.left.value, worst.right.value) == pytest.approx((by_hand["Standard"], by_hand["AT"]))
+    assert worst.pair.difference == pytest.approx(by_hand["AT"] - by_hand["Standard"])
+    assert found.tests == 3
+    assert worst.verdict == "better"
+    # A board has no worst case over attacks on other samples, so a comparison has none either.
+    made.add(hold["AT"][0, 0].astype(float), np.arange(n) + 1, metric="robust-accuracy", seed=0, attack="odd",
+             defense="AT")  # fmt: skip
+    found = compare_two_rows(Side("s", made.store, made.manifest), "Standard", "AT")
+    assert [cell.at["attack"] for cell in found.cells] == ["fgsm", "pgd"]
+
+
+def test_medians_and_failure_values_are_compared_as_declared(made, other):
+    """Failed attacks are infinitely far: the median counts them, and other declarations do not compare."""
+    for one, shift in ((made, 0.0), (other, 0.5)):
+        for seed in range(3):
+            values = noisy(5, seed) + shift
+            one.add(values, valid=np.arange(200) >= 20, metric="distance", seed=seed, attack="pgd")
+    manifests = []
+    for one in (made, other):
+        manifest = json.loads(json.dumps(one.manifest))
+        manifest["metrics"]["distance"] |= {"average": "median", "failure": "inf"}
+        manifests.append(manifest)
+    a, b = (Side("s", o.store, m) for o, m in zip((made, other), manifests, strict=True))
+    (cell,) = compare_suites([(a, b)], "a", "b").cells
+    pool = np.concatenate([np.where(np.arange(200) < 20, np.inf, noisy(5, s)) for s in range(3)])
+    assert cell.left.value == np.quantile(pool, 0.5, method="inverted_cdf")
+    assert cell.verdict == "worse"
+    assert cell.pair.difference == pytest.approx(0.5)
+    mean = Side("s", other.store, other.manifest)
+    (cell,) = compare_suites([(a, mean)], "a", "b").cells
+    assert "its average is median and none" in cell.reason
 
 
 def test_names_of_rows(made):

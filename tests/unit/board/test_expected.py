@@ -169,7 +169,7 @@ def test_reading_needs_no_results(filled, tmp_path):
 def test_verdicts_on_values(filled, printed, more, verdict):
     (found,) = check(filled, "values:\n" + value(more, printed=printed)).values
     assert found.verdict == verdict
-    assert found.name == "Strong-AT · mnist · robust-accuracy · pgd"
+    assert found.name == "mnist · Strong-AT · pgd · robust-accuracy"
 
 
 def test_numbers_are_shown_in_the_unit_of_the_paper(filled):
@@ -266,7 +266,7 @@ def test_published_orders(filled, published, verdict, order):
     lines = [value(defense=d, printed=v) for d, v in zip(LEVELS, published, strict=True)]
     (found,) = check(filled, "values:\n" + "".join(lines)).orders
     assert (found.verdict, found.order) == (verdict, order)
-    assert found.name == "mnist · robust-accuracy · pgd"
+    assert found.name == "mnist · pgd · robust-accuracy"
 
 
 def test_orders_keep_columns_and_sources_apart(filled):
@@ -301,9 +301,9 @@ def test_text(filled):
     text = render_checked(check(filled, ALL))
     lines = text.splitlines()
     assert " ".join(lines[0].split()) == "table-1 · published numbers published here difference verdict"
-    assert lines[1].startswith("Strong-AT · mnist · robust-accuracy · pgd  0.80")
+    assert lines[1].startswith("mnist · Strong-AT · pgd · robust-accuracy  0.80")
     assert lines[2].endswith("✕ differs")
-    assert "✓ supported  mnist · robust-accuracy · pgd: Standard < Weak-AT" in lines
+    assert "✓ supported  mnist · pgd · robust-accuracy: Standard < Weak-AT" in lines
     assert render_checked(check(filled, ALL), unicode=False).isascii()
     assert check(filled, ALL).differs
     assert not check(filled, claim("Standard < Weak-AT")).differs
@@ -317,6 +317,17 @@ def test_json_and_lines_of_the_page(filled):
     assert json["claims"][0]["p"] < 0.05
     lines = published_lines(found)
     assert [line.verdict for line in lines] == ["cannot tell", "differs", "same order"]
-    assert (lines[2].name, lines[2].published) == ("mnist · robust-accuracy · pgd", "Standard < Weak-AT")
+    assert (lines[2].name, lines[2].published) == ("mnist · pgd · robust-accuracy", "Standard < Weak-AT")
     assert lines[0].link == "https://example.org/t1"
     assert dataclasses.asdict(lines[1])["published"] == "0.1"
+
+
+def test_narrow_text_cuts_nothing(filled):
+    found = check(filled, ALL)
+    for width in (90, 60, 40):
+        text = render_checked(found, width=width)
+        assert max(map(len, text.splitlines())) <= width
+        words = " ".join(text.split())
+        for value in found.values:
+            assert value.name in words
+            assert value.difference in words

@@ -151,6 +151,28 @@ def test_show_a_method(capsys):
     assert "- {use: pgd, eps: 0.1}" in text
 
 
+def test_show_writes_nested_methods_and_wishes_as_in_a_suite(suite, tmp_path, capsys):
+    suite.write_text(
+        suite.read_text().replace(
+            "{use: standard, as: Standard, epochs: 2}",
+            "{use: adversarial-training, epochs: 1, attack: {use: pgd, eps: 0.1, steps: 2}}",
+        )
+    )
+    store = str(tmp_path / "s")
+    assert main(["run", str(suite), "--store", store, "--quiet", "--seeds", "1"]) == 0
+    capsys.readouterr()
+    assert main(["plan", str(suite), "--store", store, "--json", "--seeds", "1"]) == 0
+    keys = {n["stage"]: n["key"] for n in json.loads(capsys.readouterr().out)["nodes"]}
+    assert main(["show", keys["train"][:12], "--store", store]) == 0
+    text = capsys.readouterr().out
+    assert "attack: {use: pgd, eps: 0.1" in text
+    assert "'" not in text
+    assert main(["show", keys["select"][:12], "--store", store]) == 0
+    assert re.findall("^wish .*", capsys.readouterr().out, re.M) == [
+        "wish     samples: 20, select: all, targets: none"
+    ]
+
+
 @pytest.mark.parametrize("spec", Registry.load().methods(), ids=lambda s: f"{s.kind}/{s.name}")
 def test_every_method_can_be_shown_with_all_its_params_described(spec, capsys):
     assert main(["show", f"{spec.kind}/{spec.name}", "--json"]) == 0
@@ -220,12 +242,12 @@ def test_plan_after_a_run_has_estimates(ran, capsys):
 def test_plan_names_what_is_guessed_and_left_out(ran, suite, capsys):
     suite.write_text(
         suite.read_text()
-        .replace("[saliency]", "[saliency, integrated-gradients]")
+        .replace("[saliency]", "[saliency, random]")
         .replace("[linear]", "[linear, cnn]")
     )
     assert main(["plan", str(suite), "--store", ran.store]) == 0
     text = capsys.readouterr().out
-    assert "integrated-gradients: guessed" in text
+    assert "random: guessed" in text
     assert re.search(r"Left out: \d+ cells\.\n  .*cnn.*: \d+", text)
 
 
@@ -284,8 +306,8 @@ def test_failures_are_grouped_and_say_what_to_do(suite, failing, tmp_path, capsy
     assert main(["run", str(suite), "--store", store, "--plugin", failing, "--quiet"]) == 1
     out, err = capsys.readouterr()
     assert (
-        "FAILED  2 × failing · Standard · linear · wine · seeds 0, 1\n        ValueError: nothing to explain"
-        in err
+        "FAILED  2 × failing · Standard · linear · wine · seeds 0, 1\n"
+        "        ValueError: nothing to explain (failing_plugin.py:10)\n" in err
     )
     assert "2 nodes that need it did not run" in err
     key = re.search(r"why    robex show (\w+)", err)[1]
@@ -313,6 +335,7 @@ def test_show_a_record_says_how_to_make_it_again(ran, capsys):
     assert main(["show", key[:12], "--store", ran.store]) == 0
     text = capsys.readouterr().out
     assert f"robex run {ran.suite} --store {ran.store} --only {key[:12]}" in text
+    assert "1 thread," in text
     assert re.search(r"model +\w{12}  train  Standard · linear · wine · seed 0", text)
     assert main(["show", key[:12], "--store", ran.store, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["key"] == key
@@ -347,7 +370,8 @@ def test_table_in_every_form(ran, capsys):
     [
         (["--board", "nope"], "no board called"),
         (["--suite", "tini"], 'did you mean "tiny"'),
-        (["no-such-place"], "neither a store nor a suite"),
+        (["tini"], 'did you mean "tiny"'),
+        (["no/such/place"], "no such store"),
     ],
 )
 def test_table_errors(ran, arguments, message, capsys):
@@ -385,6 +409,44 @@ def test_cache_gc_keeps_what_suites_need(suite, tmp_path, capsys):
     assert done["bytes"] > 0
     assert main(["plan", str(suite), "--store", store]) == 0
     assert "Nothing to run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("how", [["--quick-looks"], ["NAME"]])
+def test_cache_rm_removes_quick_looks_and_what_only_they_need(suite, tmp_path, how, capsys):
+    store = Store(tmp_path / "s")
+    run = ["run", str(suite), "--store", str(store.path), "--quiet"]
+    assert main(run) == 0
+    whole = set(store.keys())
+    assert main([*run, "--seeds", "3"]) == 0
+    [name] = set(store.suites()) - {"tiny"}
+    report = store.path / f"report-{name}.html"
+    assert report.exists()
+    more = [name if word == "NAME" else word for word in how]
+    capsys.readouterr()
+    assert main(["cache", "rm", *more, "--store", str(store.path), "--dry-run"]) == 0
+    # of one more seed: train, predict, attack, explain and three measurements
+    assert f"{name}, 7 records" in capsys.readouterr().out
+    assert report.exists()
+    assert len(set(store.keys())) > len(whole)
+    assert main(["cache", "rm", *more, "--store", str(store.path)]) == 0
+    assert store.suites() == ["tiny"]
+    assert set(store.keys()) == whole
+    assert not report.exists()
+    assert main(["plan", str(suite), "--store", str(store.path)]) == 0
+    assert "Nothing to run" in capsys.readouterr().out
+
+
+def test_cache_rm_needs_names_that_are_there(ran, capsys):
+    assert main(["cache", "rm", "--store", ran.store]) == 2
+    assert "--quick-looks" in capsys.readouterr().err
+    assert main(["cache", "rm", "tini", "--store", ran.store]) == 2
+    assert 'did you mean "tiny"' in capsys.readouterr().err
+
+
+def test_cache_ls_has_stages_in_their_order(ran, capsys):
+    assert main(["cache", "ls", "--store", ran.store]) == 0
+    stages = re.findall(r"^tiny +(\w+)", capsys.readouterr().out, re.M)
+    assert stages == ["load", "train", "select", "predict", "attack", "explain", "measure"]
 
 
 def test_cache_ls(ran, capsys):
@@ -464,6 +526,26 @@ def test_taken_verbs_are_refused_and_failures_are_told(registry):
     assert 'the verb "run" is taken by robex' in messages
     assert 'the verb "greet" is taken by plugin' in messages
     assert "no commands today" in messages
+
+
+def test_list_and_doctor_call_a_plugin_the_same(ran, capsys):
+    assert main(["list", "attacks"]) == 0
+    names = {line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]}
+    assert main(["doctor", "--store", ran.store]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "plugin" in line]
+    assert all(f"{name} " in line for name in names)
+
+
+def test_set_reaches_labels_with_dots(suite, tmp_path, capsys):
+    suite.write_text(
+        suite.read_text().replace("{use: fgsm, eps: 0.1}", '{use: pgd, eps: 0.1, as: "pgd 0.1"}')
+    )
+    plans = []
+    for more in ([], ["--set", "attacks.pgd 0.1.steps=3"]):
+        assert main(["plan", str(suite), "--store", str(tmp_path / "s"), "--json", *more]) == 0
+        nodes = json.loads(capsys.readouterr().out)["nodes"]
+        plans.append({n["key"] for n in nodes if n["stage"] == "attack"})
+    assert not plans[0] & plans[1]
 
 
 def test_set_reaches_the_suite_and_the_command_again(ran, capsys):

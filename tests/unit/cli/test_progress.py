@@ -67,6 +67,16 @@ def test_plain_lines_and_a_summary_every_half_minute(clock, capsys):
     ]
 
 
+def test_a_long_node_gets_summaries_too(clock, capsys):
+    show = progress.Plain()
+    show(START)
+    show(NodeStarted("k", "train", "A · seed 0"))
+    for _ in range(4):
+        clock.now += 20
+        show(NodeProgress("k", 1, 9))
+    assert capsys.readouterr().err.count("1 of 5 nodes") == 2
+
+
 def test_bars(clock, capsys):
     show = progress.Bars()
     show(START)
@@ -122,9 +132,40 @@ def test_failures_of_several_seeds_are_one(seeds, shown):
 
 
 def test_different_reasons_stay_apart_and_many_are_cut():
-    lines = describe([failure("a", 0, f"reason {i}") for i in range(30)], "robex run x.yaml", most=20)
+    lines = describe([failure("a", 0, f"reason a{i}") for i in range(30)], "robex run x.yaml", "s", most=20)
     assert sum(line.startswith("FAILED") for line in lines) == 21
-    assert lines[-1] == "FAILED  10 more kinds: robex status"
+    assert lines[-1] == "FAILED  10 more kinds: robex status --json --store s"
+
+
+def test_one_cause_of_several_methods_is_told_once():
+    names = [f"{method} · A" for method in ("lime", "saliency")]
+    failures = [
+        Failure(f"{n}{seed}" * 12, f"{name} · seed {seed}", "ValueError: no (my/noise.py:31)", {"seed": seed})
+        for n, name in enumerate(names)
+        for seed in (0, 1)
+    ]
+    other = Failure("f" * 12, "ig · A · seed 0", "ValueError: no (my/noise.py:32)", {"seed": 0}, blocked=2)
+    assert describe([*failures, other], "robex run x.yaml", "my store") == [
+        "FAILED  4 × ValueError: no (my/noise.py:31)",
+        "        lime · A · seeds 0, 1",
+        "        saliency · A · seeds 0, 1",
+        "        why    robex show 000000000000 --store 'my store'",
+        "        retry  robex run x.yaml",
+        "FAILED  ig · A · seed 0",
+        "        ValueError: no (my/noise.py:32)",
+        "        2 nodes that need it did not run",
+        "        why    robex show ffffffffffff --store 'my store'",
+        "        retry  robex run x.yaml --only ffffffffffff",
+    ]
+
+
+def test_numbers_do_not_keep_a_cause_apart():
+    messages = ["x_adv has 650 values that are NaN", "x_adv has 1,201 values that are NaN"]
+    lines = describe([failure("a", i, m) for i, m in enumerate(messages)], "robex run x.yaml")
+    assert lines[:2] == [
+        "FAILED  2 × lime · A · seeds 0, 1",
+        "        x_adv has 650 values that are NaN (numbers differ)",
+    ]
 
 
 SLOW = """\

@@ -1,11 +1,15 @@
 """The plan: what is crossed, shared, left out, and what changes a key."""
 
+import sys
 import time
 
 import pytest
 
 from benchmark_core.errors import RobexError
+from benchmark_core.plan import build_plan
+from benchmark_core.registry import Registry
 from benchmark_core.run.scheduler import count_stages
+from benchmark_core.suite import read
 
 
 def stages(plan):
@@ -211,3 +215,67 @@ def test_a_hundred_thousand_cells_are_planned_in_seconds(planned):
     assert len(plan.cells) == 500 * 2 * 10 * 2 * 2
     # A bound against quadratic steps, generous enough for a busy machine; the figure is in docs/benchmarks.
     assert time.perf_counter() - started < 60
+
+
+# --- plugins that answer nonsense, and suites that are too large ---------------------------------------
+
+ODD = """
+from benchmark_core import MethodSpec, hookimpl, use
+
+def spec(name, **fields):
+    return MethodSpec.attack(name, "toy_bench:Shift", **fields)
+
+def fail(*_):
+    raise KeyError("oops")
+
+@hookimpl
+def register_methods():
+    yield spec("unfit-raises", unfit=fail)
+    yield spec("unfit-nonsense", unfit=lambda params, data: 5)
+    yield spec("needs-raises", needs=fail)
+    yield spec("needs-nothing", needs=lambda params: None)
+    yield spec("needs-text", needs=lambda params: {"index": "neighbour-index"})
+    yield spec("needs-unknown", needs=lambda params: {"index": use("neighbor-index")})
+    yield spec("needs-wrong", needs=lambda params: {"index": use("sgld-samples", bogus=1)})
+"""
+
+
+@pytest.mark.parametrize(
+    ("attack", "message"),
+    [
+        ("unfit-raises", "unfit failed: KeyError: 'oops'"),
+        ("unfit-nonsense", "unfit must return why not, or None, got 5"),
+        ("needs-raises", "needs failed: KeyError: 'oops'"),
+        ("needs-nothing", "needs must return {name: use(state, ...)}, got null"),
+        ("needs-text", "needs must return {name: use(state, ...)}, got {index: 'neighbour-index'}"),
+        ("needs-unknown", "needs 'index': no state is called \"neighbor-index\"; did you mean "),
+        ("needs-wrong", "needs 'index': sgld-samples has no param \"bogus\""),
+    ],
+)
+def test_a_plugin_that_answers_nonsense_is_named(tmp_path, attack, message):
+    (tmp_path / "odd_answers.py").write_text(ODD)
+    (tmp_path / "s.yaml").write_text(
+        "suite: s\nseeds: 1\ndatasets: [wine]\nmodels: [linear]\ndefenses: [standard]\n"
+        f"attacks: [{attack}]\nmetrics: [robust-accuracy]\n"
+    )
+    sys.modules.pop("odd_answers", None)
+    registry = Registry.load([tmp_path / "odd_answers.py"])
+    assert not registry.problems
+    with pytest.raises(RobexError) as caught:
+        build_plan(read(tmp_path / "s.yaml", registry), registry)
+    assert str(caught.value).startswith(f"attack {attack}: {message}")
+    assert str(caught.value).endswith(f"mend it in odd_answers.py ({tmp_path}/odd_answers.py)")
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["seeds: 1000000000000", "seeds: 1000000000000\nexclude: [{defense: '*'}]"],
+    ids=["cells", "excluded"],
+)
+def test_a_product_that_is_far_too_large_costs_nothing(planned, more):
+    started = time.perf_counter()
+    with pytest.raises(
+        RobexError, match=r"crosses to 5,000,000,000,000 cells before its rules, the limit is 200,0"
+    ):
+        planned(ATTACKED + more)
+    assert time.perf_counter() - started < 20

@@ -140,7 +140,7 @@ def test_two_plugins_may_call_their_implementation_alike(tmp_path):
         (tmp_path / folder).mkdir()
         text = GOOD.replace('"{module}:Mine"', '"impl:Mine"')
         made.append(plugin(tmp_path / folder, f"plug_{folder}", f"mine-{folder}", text))
-        impl = f"class Mine:\n    value = {value}\n    def __init__(self, params):\n        pass\n"
+        impl = f"import benchmark_core as b\nclass Mine(b.Attack):\n    value = {value}\n    perturb = None\n"
         (tmp_path / folder / "impl.py").write_text(impl)
     registry = Registry.load(made)
     refs = [MethodRef("attack", f"mine-{f}", registry.get("attack", f"mine-{f}").params()) for f in "ab"]

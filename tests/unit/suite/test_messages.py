@@ -363,7 +363,7 @@ def test_a_plugin_that_fails(errors: Errors, tmp_path: Path) -> None:
     (tmp_path / "suite_test_bad.py").write_text("import no_such_module_anywhere\n")
     assert errors("plugins: [suite_test_bad.py]\nattacks: [mine]\n") == [
         "s.yaml:6:11: plugin suite_test_bad.py: ModuleNotFoundError: No module named "
-        "'no_such_module_anywhere' (line 1 of suite_test_bad.py)",
+        "'no_such_module_anywhere' (suite_test_bad.py:1)",
         's.yaml:7:11: no attack is called "mine"; a plugin could not be loaded (robex doctor) '
         "(robex list attacks)",
     ]

@@ -1,0 +1,139 @@
+"""What holds over all blocks of a board: wins, ties and losses of each row, its mean, which rows differ, and
+the params that the attacks share.
+
+No row gets a rank here: whoever leads by mean rank depends on who else is on the board.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .blocks import CriticalDifference, blocks_needed, critical_difference, mean_over_blocks, wins_ties_losses
+from .model import Across, AcrossRow, Block, Column, Table
+from .ranks import Direction, Standing
+from .statistics import Estimate
+
+#: A column or a row wherever it stands: its metric and coordinates.
+_Key = tuple[tuple[str, str], ...]
+
+
+def completed(table: Table, manifest: Mapping[str, Any]) -> Table:
+    """The table with all that its blocks say together."""
+    return replace(
+        table, across=across_blocks(table.blocks), notes=(*table.notes, *_attacks(table, manifest))
+    )
+
+
+def across_blocks(blocks: Sequence[Block]) -> tuple[Across, ...]:
+    """The columns with a direction that two or more blocks have, the one that orders the board first.
+
+    Blocks of one model each (another for every dataset) count it as their own: rows and columns then match
+    without it.
+    """
+    own = [c for c in ("model",) if all(c in block.at for block in blocks)]
+    found: dict[_Key, list[tuple[Block, int]]] = {}
+    for block in blocks:
+        for i, column in enumerate(block.columns):
+            if column.direction is not None:
+                found.setdefault(_column_key(column, own), []).append((block, i))
+    shared = [places for places in found.values() if len(places) > 1]
+    shared.sort(key=lambda places: all(block.ordered_by != i for block, i in places))
+    made = (_across(places, own) for places in shared)
+    return tuple(a for a in made if len(a.rows) > 1 and any(r.ranked or r.mean is not None for r in a.rows))
+
+
+def _across(places: Sequence[tuple[Block, int]], own: Sequence[str]) -> Across:
+    first = places[0][0].columns[places[0][1]]
+    rows: dict[_Key, None] = {}
+    standings: list[dict[_Key, Standing | None]] = []
+    estimates: list[dict[_Key, Estimate | None]] = []
+    for block, i in places:
+        keys = [_key(row.at, own) for row in block.rows]
+        rows |= dict.fromkeys(keys)
+        ranking = block.columns[i].ranking
+        standings.append(dict(zip(keys, ranking.standings if ranking else [None] * len(keys), strict=True)))
+        estimates.append({k: row.cells[i].estimate for k, row in zip(keys, block.rows, strict=True)})
+    records = wins_ties_losses(standings)
+    measures = [(block.columns[i].unit, block.columns[i].direction) for block, i in places]
+    everywhere = set(next(iter(rows))).intersection(*rows)
+    made = {
+        key: AcrossRow(
+            {c: label for c, label in key if (c, label) not in everywhere} or dict(key[-1:]),
+            records[key],
+            sum(of.get(key) is not None for of in standings),
+            mean_over_blocks(measures, [of.get(key) for of in estimates]),
+        )
+        for key in rows
+    }
+    order = sorted(rows, key=lambda k: (made[k].record.losses - made[k].record.wins, made[k].name))
+    values = [[_value(of.get(k)) for of in estimates] for k in order]
+    compared = tuple(n for n, of_row in enumerate(values) if None not in of_row)
+    direction: Direction = "lower" if first.direction == "lower" else "higher"
+    titles = [block.at for block, _ in places]
+    same = {c for c in titles[0] if all(t.get(c) == titles[0][c] for t in titles)}
+    return Across(
+        replace(first, ranking=None),
+        tuple({c: label for c, label in t.items() if c not in same} for t in titles),
+        tuple(made[k] for k in order),
+        _critical([values[n] for n in compared], [made[order[n]].name for n in compared], direction),
+        compared,
+        blocks_needed(len(compared)),
+    )
+
+
+def _critical(
+    values: Sequence[Sequence[float | None]], names: Sequence[str], direction: Direction
+) -> CriticalDifference | None:
+    """values: (K, N), a row for each name."""
+    if len(values) < 2:
+        return None
+    import numpy as np
+
+    return critical_difference(np.array(values, dtype=np.float64).T, names, direction)
+
+
+def _column_key(column: Column, own: Sequence[str]) -> _Key:
+    return (("metric", column.metric), *_key(column.at, own))
+
+
+def _key(at: Mapping[str, str], own: Sequence[str]) -> _Key:
+    return tuple((c, label) for c, label in at.items() if c not in own)
+
+
+def _value(estimate: Estimate | None) -> float | None:
+    """A finite estimate from all seeds and samples."""
+    if estimate is None or estimate.value is None or estimate.state in ("incomplete", "nan"):
+        return None
+    return estimate.value if math.isfinite(estimate.value) else None
+
+
+def _attacks(table: Table, manifest: Mapping[str, Any]) -> list[str]:
+    """`All attacks: eps=0.1.`: the headers name attacks by what tells them apart."""
+    methods = manifest.get("methods", {}).get("attack", {})
+    places = [at for b in table.blocks for at in (b.at, *(r.at for r in b.rows), *(c.at for c in b.columns))]
+    named = {at.get(c) for at in places for c in ("attack", "on")} - set(manifest.get("controls", ()))
+    attacks = [label for label in methods if label in named]
+    if not attacks:
+        return []
+    first, *others = (methods[label]["params"] for label in attacks)
+    shared = [
+        f"{name}={_param(value)}"
+        for name, value in first.items()
+        if value is not None and all(name in other and other[name] == value for other in others)
+    ]
+    return [f"{'All attacks' if others else attacks[0]}: {', '.join(shared)}."] if shared else []
+
+
+def _param(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return str(value.get("use", "..."))
+    return (
+        str(value).lower()
+        if isinstance(value, bool)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )

@@ -1,0 +1,81 @@
+"""Medians and other quantiles of the rows of one column, for scores so skewed that a mean says little."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .statistics import MIN_SEEDS_OF_SETS, Estimate, Kind, Scores, estimate_rows, quantile_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def with_failure(row: Scores, failure: float) -> Scores:
+    """The scores when a sample without a valid result counts as `failure`: all samples count then."""
+    import numpy as np
+
+    values = [
+        v if v is None or m is None else np.where(m, v, v.dtype.type(failure))
+        for v, m in zip(row.values, row.valid, strict=True)
+    ]
+    return replace(row, values=values, valid=[None] * len(values))
+
+
+def estimate_quantile(
+    row: Scores, kind: Kind, limits: tuple[float, float], q: float, *, single: bool, infinite: bool
+) -> Estimate:
+    """The q-quantile x of all scores of a row, or of the valid ones if the metric is conditional.
+
+    F = 1{Y <= x} is a column of scores; with w half the width of its interval the quantile's runs from the
+    (q - w)- to the (q + w)-quantile of the scores, or to the limit where that is no share. Rows are compared
+    by one number a seed: three seeds are needed, and a finite quantile in each. infinite: scores may be.
+    """
+    import numpy as np
+
+    masked = kind == "conditional"
+    there = [
+        (np.asarray(v, dtype=np.float64), m if masked and m is not None else np.ones(len(v), dtype=bool))
+        for v, m in zip(row.values, row.valid, strict=True)
+        if v is not None
+    ]
+    incomplete = len(there) < len(row.values)
+    if single and not incomplete:
+        there = there[:1]
+    base = Estimate(
+        "ok", None, n=row.samples, seeds=len(there), scope="new runs" if len(there) > 1 else "these runs"
+    )
+    kept = [v[m] for v, m in there]
+    bad = sum(int((np.isnan(v) if infinite else ~np.isfinite(v)).sum()) for v in kept)
+    if bad or not any(map(len, kept)):
+        return replace(base, state="incomplete" if incomplete else "nan", not_numbers=bad)
+    pool = np.sort(np.concatenate(kept))
+    x = quantile_of(pool, q)
+    if incomplete:
+        return replace(base, state="incomplete", value=x)
+    below = Scores(
+        [(v <= x).astype(float) for v, _ in there], [m for _, m in there], row.samples, row.same_samples
+    )
+    (share,) = estimate_rows([below], "conditional" if masked else "score")
+    found = replace(share, value=x, low=None, high=None, seeds=base.seeds, scope=base.scope)
+    if share.value is not None and share.high is not None:
+        w = share.high - share.value
+        low, high = _bound(pool, q - w, limits), _bound(pool, q + w, limits)
+        found = replace(found, low=min(low, x), high=max(high, x))
+    if found.state == "ok" and base.seeds < MIN_SEEDS_OF_SETS:
+        return replace(found, state="few-seeds")
+    if found.state == "ok" and not all(len(v) and math.isfinite(quantile_of(v, q)) for v in kept):
+        finite = [np.isfinite(v) & m for v, m in there]
+        shares = Scores(
+            [v.astype(float) for v in finite], [None] * len(finite), row.samples, row.same_samples
+        )
+        return replace(found, state="low-validity", share=estimate_rows([shares], "bernoulli", (0.0, 1.0))[0])
+    return found
+
+
+def _bound(pool: np.ndarray, level: float, limits: tuple[float, float]) -> float:
+    """The quantile of sorted scores; a share below 0 or above 1 leaves only the metric's range."""
+    if level <= 0 or level >= 1:
+        return limits[level >= 1]
+    return quantile_of(pool, level)

@@ -1,0 +1,165 @@
+"""A table for machines, as CSV or JSON: full float64 in the unit that is shown (shares in percent, as the
+column `unit` says). CSV has a line for each cell; what holds over blocks and defenses stands in JSON.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from .across_table import across_json, defenses_json
+from .aggregate import COORDINATES
+from .model import Block, Cell, Column, Table
+from .statistics import ALPHA
+from .strips import notes_of
+
+
+def render_csv(tables: Sequence[Table], top: int | None = None) -> str:
+    out = io.StringIO()
+    writer: csv.DictWriter[str] | None = None
+    for table in tables:
+        for block in table.blocks:
+            for i, row in enumerate(block.rows[:top]):
+                for column, cell in zip(block.columns, row.cells, strict=True):
+                    if cell.estimate is None:
+                        continue
+                    at = {**block.at, **row.at, **column.at}
+                    record = {
+                        "suite": table.suite,
+                        "version": table.version,
+                        "board": table.board,
+                        **{c: at.get(c, "") for c in COORDINATES},
+                        "metric": column.metric,
+                        "unit": column.unit,
+                        "direction": column.direction,
+                        "average": column.average,
+                        **_numbers(column, cell, i),
+                        "keys": " ".join(cell.keys),
+                        "comparable": column.comparable,
+                        "flags": "; ".join(dict.fromkeys(flag.word for flag in row.flags)),
+                    }
+                    if writer is None:
+                        writer = csv.DictWriter(out, list(record), lineterminator="\n")
+                        writer.writeheader()
+                    writer.writerow(record)
+    return out.getvalue()
+
+
+def render_json(tables: Sequence[Table], top: int | None = None) -> str:
+    document = [_table_json(table, top) for table in tables]
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def _table_json(table: Table, top: int | None) -> dict[str, Any]:
+    return {
+        "suite": table.suite,
+        "version": table.version,
+        "board": table.board,
+        "warnings": list(table.warnings),
+        "blocks": [
+            {
+                "at": dict(block.at),
+                "ordered_by": block.ordered_by,
+                "notes": notes_of(block),
+                "columns": [
+                    {
+                        "metric": column.metric,
+                        "at": dict(column.at),
+                        "unit": column.unit,
+                        "direction": column.direction,
+                        "kind": column.kind,
+                        "average": column.average,
+                        "comparable": column.comparable,
+                        **_comparisons(column, block),
+                    }
+                    for column in block.columns
+                ],
+                "rows": [
+                    {
+                        "at": dict(row.at),
+                        "done": row.done,
+                        "of": row.of,
+                        "control": row.control,
+                        "flags": [{"word": flag.word, "text": flag.text} for flag in row.flags],
+                        "cells": [
+                            None if cell.estimate is None else _finite(_numbers(column, cell, i))
+                            for column, cell in zip(block.columns, row.cells, strict=True)
+                        ],
+                    }
+                    for i, row in enumerate(block.rows[:top])
+                ],
+            }
+            for block in table.blocks
+        ],
+        "notes": list(table.notes),
+        "across": [across_json(across) for across in table.across],
+        "across_defenses": [defenses_json(one) for one in table.defenses],
+    }
+
+
+def _finite(numbers: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity: it stands as the text `inf`, as in CSV."""
+    return {k: str(v) if isinstance(v, float) and math.isinf(v) else v for k, v in numbers.items()}
+
+
+def _comparisons(column: Column, block: Block) -> dict[str, Any]:
+    """What comparing the rows of a column says: JSON."""
+    ranking = column.ranking
+    if ranking is None:
+        return {"ranked": 0, "pairs": []}
+    names = [row.name for row in block.rows]
+    return {
+        "ranked": ranking.of,
+        "family": ranking.of * (ranking.of - 1) // 2,
+        "alpha": ALPHA,
+        "verdict": ranking.verdict,
+        "notes": list(ranking.notes),
+        "pairs": [
+            _finite(
+                {
+                    "rows": [names[p.first], names[p.second]],
+                    "difference": p.difference * column.scale,
+                    "lo": None if p.low is None else p.low * column.scale,
+                    "hi": None if p.high is None else p.high * column.scale,
+                    "p": p.p,
+                    "p_holm": p.p_adjusted,
+                    "better": None if p.better is None else names[p.better],
+                }
+            )
+            for p in ranking.pairs
+        ],
+    }
+
+
+def _numbers(column: Column, cell: Cell, row: int) -> dict[str, Any]:
+    """The columns of CSV and the cells of JSON. row: where it stands in its block."""
+    estimate = cell.estimate
+    assert estimate is not None
+    standing = column.ranking.standings[row] if column.ranking else None
+
+    def scaled(x: float | None, scale: float = column.scale) -> float | None:
+        return None if x is None else x * scale
+
+    share = estimate.share
+    return {
+        "value": scaled(estimate.value),
+        "lo": scaled(estimate.low),
+        "hi": scaled(estimate.high),
+        "n": estimate.n,
+        "seeds": estimate.seeds,
+        "scope": estimate.scope,
+        "state": estimate.state,
+        "valid_share": scaled(share.value, 1.0) if share else None,
+        "valid_lo": scaled(share.low, 1.0) if share else None,
+        "valid_hi": scaled(share.high, 1.0) if share else None,
+        "rank_lo": standing.low if standing else None,
+        "rank_hi": standing.high if standing else None,
+        "ties": standing.ties if standing else None,
+        "done": cell.done,
+        "of": cell.of,
+        "keys": list(cell.keys),
+    }

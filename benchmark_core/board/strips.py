@@ -1,0 +1,227 @@
+"""What a block shows as strings: headers, cells, title and notes. Text, Markdown, LaTeX and the page take
+them from here, so that all forms say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from . import formats, words
+from .aggregate import COORDINATES
+from .formats import Interval, count, plural
+from .model import Block, Cell, Column, Ranking, Row, Standing
+from .ranks import ALPHABET
+from .statistics import MIN_SAMPLES, MIN_SEEDS_OF_SETS, Estimate
+
+_ARROWS = {"higher": "↑", "lower": "↓", None: ""}
+STATE_NOTES = {
+    "few-samples": f"few-samples (fewer than {MIN_SAMPLES})",
+    "few-seeds": f"few-seeds (fewer than {MIN_SEEDS_OF_SETS}, one number each)",
+    "low-validity": "low-validity (fewer than 95 % of the samples have a valid result)",
+}
+
+
+@dataclass
+class Strip:
+    """One printed column: its header lines and cells."""
+
+    head: list[str]
+    cells: list[str]
+    numbers: bool = True
+
+
+def strips_of(block: Block, rows: Sequence[Row]) -> list[Strip]:
+    strips = []
+    if (ranking := ranking_of(block)) is not None:
+        standings = ranking.standings[: len(rows)]
+        strips.append(Strip(["rank"], [rank_text(s) for s in standings], False))
+        strips.append(Strip(["ties"], [ties_text(s.ties if s else "") for s in standings], False))
+    strips += [Strip([label], [row.at[label] for row in rows], False) for label in block.labels]
+    for i, column in enumerate(block.columns):
+        cells = [row.cells[i] for row in rows]
+        strips.append(Strip(_head(block, i, cells), cells_text(column, cells)))
+    strips.append(Strip(["cells"], [f"{row.done}/{row.of}" for row in rows], False))
+    if any(row.flags or row.control for row in rows):
+        strips.append(Strip(["flags"], [flags_text(row) for row in rows], False))
+    return strips
+
+
+def ranking_of(block: Block) -> Ranking | None:
+    """The comparisons by which the rows are ranked, if there are any."""
+    return None if block.ordered_by is None else block.columns[block.ordered_by].ranking
+
+
+def rank_text(standing: Standing | None) -> str:
+    """`2–3`, or `4` when that is certain; nothing for a row that is not ranked."""
+    if standing is None:
+        return ""
+    return str(standing.low) if standing.low == standing.high else f"{standing.low}–{standing.high}"
+
+
+def ties_text(ties: str) -> str:
+    """Letters of the groups of rows that cannot be separated, each in a place of its own: `ab`, ` b`."""
+    if "(" in ties:
+        return ties
+    last = max(map(ALPHABET.index, ties), default=-1)
+    return "".join(sign if sign in ties else " " for sign in ALPHABET[: last + 1])
+
+
+def flags_text(row: Row) -> str:
+    """The flags of a row, each once: `⚑ like noise`, or `ⓘ control` for a null method."""
+    control = ["ⓘ control"] if row.control else []
+    return ", ".join(dict.fromkeys([*control, *(f"⚑ {flag.word}" for flag in row.flags)]))
+
+
+def _head(block: Block, i: int, cells: Sequence[Cell]) -> list[str]:
+    column = block.columns[i]
+    first = column_name(column)
+    if any(share_text(cell.estimate) for cell in cells):
+        first += " (valid %)"
+    lines = [first]
+    producers = " · ".join(producer_name(c, label) for c, label in column.shown.items())
+    if any(c.shown for c in block.columns):
+        lines.append(producers)
+    if len(_samples(block)) > 1:
+        own = sorted({cell.estimate.n for cell in cells if cell.estimate is not None and cell.estimate.n})
+        lines.append(f"n = {_span(own)}" if own else "")
+    return lines
+
+
+def producer_name(coordinate: str, label: str) -> str:
+    """`pgd`, or `on pgd` for explanations of what an attack made."""
+    return f"on {label}" if coordinate == "on" and label != "clean" else label
+
+
+def column_name(column: Column) -> str:
+    """`accuracy % ↑`, `distance (median) ↓`."""
+    median = "(median)" if column.average == "median" else ""
+    return " ".join(part for part in (column.metric, median, column.unit, _ARROWS[column.direction]) if part)
+
+
+def cells_text(column: Column, cells: Sequence[Cell]) -> list[str]:
+    """The cells of a column, written alike."""
+    found = [i for c in cells if (i := _interval(column, c.estimate)) is not None]
+    decimals = None
+    if column.unit == "%":  # one rule for a whole column of shares; exact 0 and 100 keep their own
+        own = [i.decimals for i in found if i.decimals is not None and i.value not in (0.0, 100.0)]
+        decimals = max(own, default=None)
+    exponent = formats.column_exponent(found)
+    return [cell_text(column, cell, decimals, exponent) for cell in cells]
+
+
+def cell_text(
+    column: Column, cell: Cell, decimals: int | None, exponent: int | Literal["own"] | None = "own"
+) -> str:
+    """decimals, exponent: those of the column (as formats.show_interval)."""
+    estimate = cell.estimate
+    if estimate is None:
+        return "·"
+    if not cell.done:
+        return "–"
+    if estimate.value is None:
+        return f"NaN ({count(estimate.not_numbers)})" if estimate.not_numbers else "none valid"
+    interval = _interval(column, estimate)
+    assert interval is not None
+    if estimate.state == "incomplete":
+        return f"{formats.show_interval(Interval(interval.value), None, exponent)} ({cell.done}/{cell.of})"
+    text = formats.show_interval(interval, decimals, exponent)
+    if interval.is_point and column.average == "median":  # most scores are equal, not all
+        bare = formats.significant(interval.value)
+        text = f"{bare} [{bare}, {bare}]"
+    if interval.low is None and estimate.seeds == 1:
+        text += " (1 seed)"
+    return text + share_text(estimate) + ("*" if estimate.state in STATE_NOTES else "")
+
+
+def share_text(estimate: Estimate | None) -> str:
+    """` (94 ±2)`, the valid share of a conditional score in percent; nothing where all are valid."""
+    share = estimate.share if estimate is not None else None
+    if share is None or share.value in (None, 1.0):
+        return ""
+    return f" ({formats.show_interval(_scaled(share, 100.0))})"
+
+
+def _interval(column: Column, estimate: Estimate | None) -> Interval | None:
+    if estimate is None or estimate.value is None:
+        return None
+    return _scaled(estimate, column.scale)
+
+
+def _scaled(estimate: Estimate, scale: float) -> Interval:
+    value, low, high = (
+        None if x is None else x * scale for x in (estimate.value, estimate.low, estimate.high)
+    )
+    assert value is not None
+    return Interval(value, low, high)
+
+
+def title_of(block: Block) -> list[str]:
+    """`digits`, `mlp`, `5 seeds × 360 samples`, ..."""
+    parts = [
+        producer_name(c, block.at[c])
+        for c in COORDINATES
+        if c in block.at and (c, block.at[c]) != ("on", "clean")
+    ]
+    seeds = sorted({cell.of for row in block.rows for cell in row.cells if cell.of})
+    samples = sorted(_samples(block))
+    if seeds and samples:
+        parts.append(
+            f"{_span(seeds)} seed{'' if seeds[-1] == 1 else 's'} × "
+            f"{_span(samples)} sample{'' if samples[-1] == 1 else 's'}"
+        )
+    if block.ordered_by is not None and len(block.rows) > 1:
+        column = block.columns[block.ordered_by]
+        name = " ".join([column_name(column), *column.shown.values()])
+        parts.append(f"{'ranked' if column.ranking else 'ordered'} by {name}")
+    if any(e.low is not None for e in _estimates(block)):
+        parts.append("± half a 95 % interval")
+    return parts
+
+
+def notes_of(block: Block) -> list[str]:
+    """What the numbers above cannot say."""
+    estimates = list(_estimates(block))
+    notes = []
+    if (ranking := ranking_of(block)) is not None:
+        notes.append(ranking.verdict)
+    if medians := dict.fromkeys(c.metric for c in block.columns if c.average == "median"):
+        notes.append(f"Medians over the samples, not means: {', '.join(medians)}.")
+    if states := [text for state, text in STATE_NOTES.items() if any(e.state == state for e in estimates)]:
+        notes.append(f"* {'; '.join(states)}")
+    if any(e.value is None and e.not_numbers for e in estimates):
+        notes.append("NaN (k): k scores are not a number.")
+    if missing := sum(row.of - row.done for row in block.rows):
+        rows = sum(row.done < row.of for row in block.rows)
+        notes.append(
+            f"Incomplete: {plural(missing, 'cell')} of {plural(rows, 'row')} missing, shown without interval."
+        )
+    if other := [column_name(c) for c in block.columns if not c.comparable]:
+        notes.append(f"Not comparable, measured on different samples: {', '.join(dict.fromkeys(other))}.")
+    seeds = {e.seeds for e in estimates if e.state != "incomplete" and e.seeds}
+    if seeds == {1}:
+        notes.append(words.ONE_SEED)
+    elif seeds == {2}:
+        notes.append(words.TWO_SEEDS)
+    flags: dict[str, list[str]] = {}
+    for row in block.rows:
+        for flag in row.flags:
+            flags.setdefault(flag.word, []).append(f"{row.name}: {flag.text}")
+    for word, texts in flags.items():
+        more = f" ({len(texts) - 1} more: robex report)" if len(texts) > 1 else ""
+        notes.append(f"⚑ {word}: {texts[0]}{more}")
+    return notes
+
+
+def _estimates(block: Block) -> Iterator[Estimate]:
+    return (cell.estimate for row in block.rows for cell in row.cells if cell.estimate is not None)
+
+
+def _samples(block: Block) -> set[int]:
+    return {e.n for e in _estimates(block) if e.n}
+
+
+def _span(numbers: Sequence[int]) -> str:
+    first, last = count(numbers[0]), count(numbers[-1])
+    return first if first == last else f"{first} to {last}"

@@ -1,0 +1,88 @@
+"""Metrics: scores of the kind and range that the spec declares, from the result and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor
+
+from ...interfaces import Scores
+from ...run.checks import check_scores
+from ...spec import MetricSpec
+from ..harness import Breach, How, Trial, difference, engine_accepts, expect, tensors_of
+from .table import case
+
+
+def _spec(trial: Trial) -> MetricSpec:
+    assert isinstance(trial.spec, MetricSpec)
+    return trial.spec
+
+
+@case("metric", rank=1, read="scores")
+def returns_one_score_a_sample(trial: Trial) -> None:
+    spec = _spec(trial)
+    anything = dataclasses.replace(spec, range=(-math.inf, math.inf))
+    what = "one value for all samples, (1,)" if spec.scores == "set" else "one value a sample, (n,)"
+    for kind in spec.consumes:
+        scores = trial.call(How(consumes=kind)).result
+        with engine_accepts(f"Scores with {what}"):
+            if isinstance(scores, Scores) and not isinstance(scores.values, Tensor):
+                raise Breach("Scores of tensors", f"values is {type(scores.values).__name__}")
+            check_scores(trial.ref, anything, scores, trial.n)
+
+
+@case("metric", read="scores")
+def stays_in_its_range(trial: Trial) -> None:
+    spec = _spec(trial)
+    for kind in spec.consumes:
+        for aim in ("default", "target") if kind == "perturbation" else ("default",):
+            with engine_accepts(f"scores in [{spec.range[0]:g}, {spec.range[1]:g}], as range= says"):
+                check_scores(trial.ref, spec, trial.call(How(consumes=kind, aim=aim)).result, trial.n)
+
+
+@case("metric", read="scores")
+def gives_the_kind_of_scores_it_declares(trial: Trial) -> None:
+    spec = _spec(trial)
+    for kind in spec.consumes:
+        scores: Scores = trial.call(How(consumes=kind)).result
+        expect(
+            scores.valid is None or spec.scores == "conditional",
+            f"`valid` only with scores='conditional', this is {spec.scores!r}",
+            "the metric returns `valid`",
+        )
+        if spec.scores == "bernoulli":
+            odd = scores.values[(scores.values != 0) & (scores.values != 1)]
+            expect(not len(odd), "scores='bernoulli': 0 or 1 a sample", f"among them {odd[:1].tolist()}")
+
+
+@case("metric", read="scores", applies=lambda s: isinstance(s, MetricSpec) and s.consumes != ("synthesis",))
+def measures_float64(trial: Trial) -> None:
+    double = trial.doubled
+    for kind in _spec(trial).consumes:
+        double.call(How(consumes=kind), "it measures results in float64")
+
+
+@case("metric", read="success", applies=lambda s: isinstance(s, MetricSpec) and s.reads == "success")
+def asks_the_model_again(trial: Trial) -> None:
+    for kind in _spec(trial).consumes:
+        plain = tensors_of(trial.call(How(consumes=kind)).result)
+        boasted = trial.call(How(consumes=kind, boasting=True), "it measures a result with notes")
+        found = difference(plain, tensors_of(boasted.result))
+        expect(
+            not found,
+            "success is what a fresh prediction on the result says, not what a method notes",
+            f"where a method notes success everywhere, {found}",
+        )
+
+
+@case("metric", read="scores", applies=lambda s: isinstance(s, MetricSpec) and s.failure is not None)
+def some_samples_may_fail(trial: Trial) -> None:
+    """`failure` counts for samples that are not valid, so there must be a way to be so."""
+    for kind in _spec(trial).consumes:
+        scores: Scores = trial.call(How(consumes=kind)).result
+        says = scores.valid is not None and bool(torch.any(~scores.valid))
+        expect(
+            says, "failure= is for samples that `valid` leaves out; a third of these fail", "all are valid"
+        )

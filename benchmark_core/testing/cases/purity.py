@@ -1,0 +1,133 @@
+"""What every call must leave as it was, and what it may depend on: its seed, never its neighbours."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...interfaces import Scores
+from ...spec import ExplainerSpec, MethodSpec, MetricSpec
+from ..harness import Breach, Call, How, Trial, difference, expect, tensors_of
+from .table import CALLED, case
+
+
+def _per_sample(spec: MethodSpec) -> bool:
+    """Whether its result has a row for every sample."""
+    if isinstance(spec, MetricSpec):
+        return spec.scores != "set" and spec.consumes != ("synthesis",)
+    return not (isinstance(spec, ExplainerSpec) and spec.produces == "synthesis")
+
+
+@case(rank=0, read="it-runs")
+def runs(trial: Trial) -> None:
+    if isinstance(trial.spec, MetricSpec):
+        for kind in trial.spec.consumes:
+            for aim in ("default", "target") if kind == "perturbation" else ("default",):
+                trial.call(How(consumes=kind, aim=aim), f"it measures a {kind}")
+    else:
+        trial.call()
+
+
+@case(*CALLED, read="leave-things-as-they-were")
+def leaves_its_inputs(trial: Trial) -> None:
+    changed = _touched(trial, "inputs")
+    expect(not changed, "inputs, task and states are as before the call", f"it changed {changed}; copy first")
+
+
+@case("attack", "explainer", "metric", "state", read="leave-things-as-they-were")
+def leaves_the_model(trial: Trial) -> None:
+    changed = _touched(trial, "model")
+    expect(
+        not changed, "weights, gradients, hooks and mode of the model are as before", f"changed: {changed}"
+    )
+
+
+@case(read="leave-things-as-they-were")
+def leaves_global_random_state(trial: Trial) -> None:
+    changed = _touched(trial, "randomness")
+    expect(
+        not changed,
+        "draws come from ctx.random or ctx.generator; global generators are not touched",
+        f"it drew from or seeded the global generator of {changed}",
+    )
+
+
+@case(read="leave-things-as-they-were")
+def leaves_the_process(trial: Trial) -> None:
+    changed = _touched(trial, "settings")
+    expect(not changed, "threads, dtype, gradient mode, folder, ... are as before the call", changed)
+
+
+def _touched(trial: Trial, area: str) -> str:
+    found = trial.call().touched[area]
+    return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+
+
+@case(rank=2, read="the-same-seed-the-same-result")
+def repeats_itself(trial: Trial) -> None:
+    found = difference(tensors_of(trial.call().result), tensors_of(trial.fresh().result))
+    expect(not found, "the same seed gives the same result", f"a second call: {found}")
+
+
+@case(
+    *CALLED, read="the-same-seed-the-same-result", applies=lambda spec: spec.deterministic
+)  # a dataset knows no seed
+def needs_no_seed_if_deterministic(trial: Trial) -> None:
+    found = difference(tensors_of(trial.call().result), tensors_of(trial.call(How(seed=7)).result))
+    expect(not found, "deterministic=True: the result is the same for every seed", f"another seed: {found}")
+
+
+@case("attack", "explainer", "metric", read="samples-not-batches", applies=_per_sample)
+def does_not_depend_on_the_batch(trial: Trial) -> None:
+    """In float64, so that what is left of a difference is no rounding; in float32 if it cannot do that."""
+    kinds = trial.spec.consumes if isinstance(trial.spec, MetricSpec) else ("",)
+    used, tolerance = trial.doubled, 1e-6
+    try:
+        used.call()
+    except Breach:  # another case says so
+        used, tolerance = trial, 1e-3
+    n = trial.n
+    reverse = tuple(reversed(range(n)))
+    batches = {
+        "alone": [(i,) for i in range(0, n, 4)],
+        "in another order": [reverse],
+        "in a smaller batch": [tuple(range(n // 3)), tuple(range(n // 2, n))],
+    }
+    for kind in (kind for kind in kinds if kind != "synthesis"):
+        whole = _rows_of(used.call(How(consumes=kind)))
+        for words, parts in batches.items():
+            for rows in parts:
+                part = _rows_of(used.call(How(rows=rows, consumes=kind), f"it runs on samples {words}"))
+                index = torch.tensor(rows)
+                found = difference({k: v[index] for k, v in whole.items()}, part, tolerance)
+                if found:
+                    raise Breach(
+                        "the result of a sample does not depend on the others in its batch: losses "
+                        "are summed, draws come from ctx.random",
+                        f"{words}: {found}",
+                    )
+
+
+def _rows_of(call: Call) -> dict[str, Tensor]:
+    tensors = tensors_of(call.result)
+    if not isinstance(call.result, Scores):
+        tensors = {k: v for k, v in tensors.items() if v.ndim and len(v) == len(call.x)}
+    return tensors
+
+
+@case(read="progress")
+def tells_progress_that_makes_sense(trial: Trial) -> None:
+    told = trial.call().told
+    for done, total in told:
+        fine = isinstance(done, int) and isinstance(total, int) and 0 <= done <= total and total > 0
+        expect(fine, "ctx.progress(done, total) with whole numbers, 0 <= done <= total", f"({done}, {total})")
+
+
+@case("attack", "explainer", "metric", read="passes-are-counted")
+def goes_through_the_counted_model(trial: Trial) -> None:
+    seen, counted = trial.call().passes
+    expect(
+        seen == counted,
+        "every pass goes through the model it was given: model(x) or model.features(x)",
+        f"{seen} samples passed through the network, {counted} were counted",
+    )

@@ -1,0 +1,1 @@
+"""A plugin for robex: DeepFool, SmoothGrad, the deletion metric and the verb `robex winners`."""
