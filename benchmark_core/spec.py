@@ -336,10 +336,15 @@ class AttackSpec(MethodSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainerSpec(MethodSpec):
-    """produces: the type of its result. Counterfactuals always get targets (random ones by default)."""
+    """produces: the type of its result. Counterfactuals always get targets (random ones by default).
+
+    control: a null method that any real one should beat. ideal: what a perfect one would give (real data of
+    the target class); boards mark it like a control, and nothing has to beat it.
+    """
 
     produces: Literal["attribution", "counterfactual", "synthesis"]
     control: bool = False
+    ideal: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 from . import words
@@ -38,9 +39,10 @@ def flags(
 ) -> list[list[Flag]]:
     """The flags of each row. vanished: key of an attack's record -> share of samples without a gradient."""
     found: list[list[Flag]] = [[] for _ in rows]
+    stronger = _stronger_pairs(views, manifest)
     for i in range(len(rows)):
         found[i] += _not_numbers(views, i)
-        found[i] += _stronger_does_worse(views, i, manifest)
+        found[i] += _stronger_does_worse(stronger, i)
         found[i] += _blind(views, i, vanished)
     for i, flag in _like_control(views, rows, manifest):
         found[i].append(flag)
@@ -65,34 +67,43 @@ def _not_numbers(views: Sequence[View], i: int) -> list[Flag]:
     return flags
 
 
-def _stronger_does_worse(views: Sequence[View], i: int, manifest: Mapping[str, Any]) -> list[Flag]:
-    """PGD above FGSM, or accuracy that rises with eps: a stronger attack must not leave more correct."""
+def _stronger_pairs(views: Sequence[View], manifest: Mapping[str, Any]) -> list[tuple[View, View, str]]:
+    """Columns of one metric, the second under an attack that searches at least all that the first's does."""
     methods = manifest.get("methods", {}).get("attack", {})
+    of_metric: dict[str, list[View]] = {}
+    for view in views:
+        if view.column.kind == "bernoulli" and view.column.direction and "attack" in view.column.at:
+            of_metric.setdefault(view.column.metric, []).append(view)
+    return [
+        (weak, strong, why)
+        for group in of_metric.values()
+        for weak, strong in permutations(group, 2)
+        if (why := _is_stronger(*(methods.get(v.column.at["attack"]) for v in (weak, strong))))
+    ]
+
+
+def _stronger_does_worse(pairs: Sequence[tuple[View, View, str]], i: int) -> list[Flag]:
+    """PGD above FGSM, or accuracy that rises with eps: a stronger attack must not leave more correct."""
     flags = []
-    for weak in views:
-        for strong in views:
+    for weak, strong, why in pairs:
+        ours, theirs = weak.cells[i].estimate, strong.cells[i].estimate
+        if ours is None or theirs is None or {ours.state, theirs.state} != {"ok"}:
+            continue
+        first, second = strong.scores[i], weak.scores[i]
+        assert first is not None
+        assert second is not None
+        pair = compare_pair(first, second, "bernoulli")
+        rises = pair.difference > 0 if weak.column.direction == "higher" else pair.difference < 0
+        if rises and pair.p < ALPHA:
             a, b = weak.column, strong.column
-            if a.metric != b.metric or a.kind != "bernoulli" or a.direction is None:
-                continue
-            why = _is_stronger(methods.get(a.at.get("attack", "")), methods.get(b.at.get("attack", "")))
-            ours, theirs = weak.cells[i].estimate, strong.cells[i].estimate
-            if why is None or ours is None or theirs is None or {ours.state, theirs.state} != {"ok"}:
-                continue
-            first, second = strong.scores[i], weak.scores[i]
-            assert first is not None
-            assert second is not None
-            pair = compare_pair(first, second, "bernoulli")
-            rises = pair.difference > 0 if a.direction == "higher" else pair.difference < 0
-            if rises and pair.p < ALPHA:
-                strong_label, weak_label = b.at["attack"], a.at["attack"]
-                flags.append(
-                    Flag(
-                        why,
-                        f"{a.metric} under {strong_label} is {_value(theirs.value, b)}, under {weak_label} "
-                        f"{_value(ours.value, a)}. The stronger attack should not leave more; look at "
-                        "vanished gradients, the step size, and the number of steps and restarts.",
-                    )
+            flags.append(
+                Flag(
+                    why,
+                    f"{a.metric} under {b.at['attack']} is {_value(theirs.value, b)}, under {a.at['attack']} "
+                    f"{_value(ours.value, a)}. The stronger attack should not leave more; look at "
+                    "vanished gradients, the step size, and the number of steps and restarts.",
                 )
+            )
     return flags
 
 
@@ -133,10 +144,15 @@ def _like_control(
     views: Sequence[View], rows: Sequence[Mapping[str, str]], manifest: Mapping[str, Any]
 ) -> list[tuple[int, Flag]]:
     """Rows that are not separated as better than the null control beside them."""
-    controls = set(manifest.get("controls", ()))
+    controls = set(manifest.get("controls", ())) - set(manifest.get("ideals", ()))
     kind = next((k for k in ("explainer", "attack") if any(row.get(k) in controls for row in rows)), None)
     if kind is None:
         return []
+    null_rows: dict[tuple[str, ...], list[int]] = {}  # by where they stand otherwise
+    for c, row in enumerate(rows):
+        if row[kind] in controls:
+            null_rows.setdefault(_beside(row, kind), []).append(c)
+    real = set(range(len(rows))) - {i for i, row in enumerate(rows) if row[kind] in manifest["controls"]}
     found = []
     for view in views:
         ranking = view.column.ranking
@@ -144,11 +160,8 @@ def _like_control(
             continue
         assert isinstance(ranking.pairs, PairList)
         better = set(map(tuple, ranking.pairs.separated().tolist()))
-        for i, row in enumerate(rows):
-            for c, control in enumerate(rows):
-                beside = all(control[k] == row[k] for k in row if k != kind)
-                if row[kind] in controls or control[kind] not in controls or not beside:
-                    continue
+        for i in sorted(real):
+            for c in null_rows.get(_beside(rows[i], kind), ()):
                 ours, theirs = view.cells[i].estimate, view.cells[c].estimate
                 if (i, c) in better or None in (ranking.standings[i], ranking.standings[c]):
                     continue
@@ -160,13 +173,18 @@ def _like_control(
                         Flag(
                             "like noise",
                             f"{view.column.metric} is {_value(ours.value, view.column)}, of the control "
-                            f"{control[kind]} {_value(theirs.value, view.column)}: not separated as better "
+                            f"{rows[c][kind]} {_value(theirs.value, view.column)}: not separated as better "
                             "than a method that knows nothing. Either the method fails here, or the metric "
                             "does not see what it does.",
                         ),
                     )
                 )
     return found
+
+
+def _beside(row: Mapping[str, str], kind: str) -> tuple[str, ...]:
+    """Where a row stands, but for this coordinate."""
+    return tuple(label for k, label in row.items() if k != kind)
 
 
 def _head(column: Column) -> str:

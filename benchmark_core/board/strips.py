@@ -199,7 +199,8 @@ def notes_of(block: Block) -> list[str]:
         )
     if other := [column_name(c) for c in block.columns if not c.comparable]:
         notes.append(f"Not comparable, measured on different samples: {', '.join(dict.fromkeys(other))}.")
-    seeds = {e.seeds for e in estimates if e.state != "incomplete" and e.seeds}
+    # what the suite ran: seeds whose scores are all equal count as one in a cell, and not here
+    seeds = {cell.of for row in block.rows for cell in row.cells if cell.of and cell.done == cell.of}
     if seeds == {1}:
         notes.append(words.ONE_SEED)
     elif seeds == {2}:
@@ -209,7 +210,7 @@ def notes_of(block: Block) -> list[str]:
         for flag in row.flags:
             flags.setdefault(flag.word, []).append(f"{row.name}: {flag.text}")
     for word, texts in flags.items():
-        more = f" ({len(texts) - 1} more: robex report)" if len(texts) > 1 else ""
+        more = f" ({len(texts) - 1} more: on the page)" if len(texts) > 1 else ""
         notes.append(f"⚑ {word}: {texts[0]}{more}")
     return notes
 

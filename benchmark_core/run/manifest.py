@@ -42,11 +42,14 @@ def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
             "failure": None if spec.failure is None else str(spec.failure),
             "consumes": list(spec.consumes),
         }
-    controls = [
-        entry.label
+    specs = [
+        (entry.label, registry.get(kind, entry.ref.name))
         for kind in ("attack", "explainer")
         for entry in suite.of(kind)
-        if isinstance(spec := registry.get(kind, entry.ref.name), AttackSpec | ExplainerSpec) and spec.control
+    ]
+    ideals = [label for label, spec in specs if isinstance(spec, ExplainerSpec) and spec.ideal]
+    controls = [
+        label for label, spec in specs if isinstance(spec, AttackSpec | ExplainerSpec) and spec.control
     ]
     return {
         "suite": manifest_name(suite),
@@ -64,7 +67,8 @@ def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
             kind: {e.label: {"name": e.ref.name, "params": _plain(e.ref.params)} for e in suite.of(kind)}
             for kind in ("defense", "attack", "explainer")
         },
-        "controls": controls,
+        "controls": [*controls, *ideals],
+        "ideals": ideals,
         "boards": [_board(board) for board in suite.boards],
         "left_out": dict(plan.left_out),
         "nodes": list(plan.nodes),

@@ -232,7 +232,7 @@ SPECS: tuple[MethodSpec, ...] = (
         f"{_HERE}.references:RealSample",
         params=RealSampleParams,
         produces="counterfactual",
-        control=True,
+        ideal=True,
         cite="reference of real data",
     ),
 )
