@@ -239,15 +239,16 @@ def test_plan_after_a_run_has_estimates(ran, capsys):
     assert "Nothing to run" in capsys.readouterr().out
 
 
-def test_plan_names_what_is_guessed_and_left_out(ran, suite, capsys):
+def test_plan_names_what_is_guessed_and_left_out(ran, suite, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     suite.write_text(
         suite.read_text()
-        .replace("[saliency]", "[saliency, random]")
+        .replace("[saliency]", "[saliency, integrated-gradients]")
         .replace("[linear]", "[linear, cnn]")
     )
     assert main(["plan", str(suite), "--store", ran.store]) == 0
     text = capsys.readouterr().out
-    assert "random: guessed" in text
+    assert "integrated-gradients: guessed" in text
     assert re.search(r"Left out: \d+ cells\.\n  .*cnn.*: \d+", text)
 
 
