@@ -78,7 +78,8 @@ class Ecco(Explainer):
         logits = logits_of(model, x_cf, ctx) if len(x) else x.new_empty(0, ctx.task.n_classes)
         valid = logits.argmax(1) == ctx.target
         if self.params.until == "boundary":  # the last step may have crossed it
-            converged = torch.maximum(converged, self._crossed(logits, ctx.target).to(x))
+            loss = functional.cross_entropy(logits, ctx.target, reduction="none")
+            converged = torch.maximum(converged, (loss <= self._bound(ctx)).to(x))
         return Counterfactual(x_cf, notes={"valid": valid.to(x), "steps": steps, "converged": converged})
 
     def _start(self, x: Tensor, ctx: Context) -> Tensor:
@@ -101,12 +102,12 @@ class Ecco(Explainer):
         qhat = ctx.states["conformal"]["qhat"].to(x) if p.lam_set_size > 0 else None
         answer, steps, converged = start.clone(), x.new_full((len(x),), p.steps), x.new_zeros(len(x))
         for k in range(1, p.steps + 1):
-            logits, gradient = self._evaluate(model, s, k, qhat)
+            loss, gradient = self._evaluate(model, s, k, qhat)
             if fixed is not None:
                 gradient.masked_fill_(fixed, 0)
-            done = self._crossed(logits, s.target)
+            done = loss <= self._bound(ctx)
             if p.until == "target-class":
-                done &= torch.abs(gradient, out=s.work).flatten(1).amax(1) < p.tol
+                done = self._flat(gradient, done, s.work)
             if done.any():
                 rows = s.row[done]
                 answer[rows], steps[rows], converged[rows] = s.z[done], k - 1, 1
@@ -121,11 +122,12 @@ class Ecco(Explainer):
         return answer, steps, converged
 
     def _evaluate(self, model: nn.Module, s: _Search, k: int, qhat: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Logits (m, K) and the gradient of the objective (m, *shape) at the iterates."""
+        """The cross-entropy (m,) and the gradient of the objective (m, *shape) at the iterates."""
         p = self.params
         z = s.z.requires_grad_()
         logits = model(z)
-        loss = functional.cross_entropy(logits, s.target, reduction="sum")
+        cross_entropy = functional.cross_entropy(logits, s.target, reduction="none")
+        loss = cross_entropy.sum()
         if weight := p.lam_energy * self._phi(k):
             f_t = logits.gather(1, s.target[:, None])
             loss = loss + weight * (p.reg * f_t.square() - f_t).sum()
@@ -135,7 +137,7 @@ class Ecco(Explainer):
         s.z = z.detach()
         if p.lam_distance:
             gradient.add_(torch.sub(s.z, s.x, out=s.work).sign_(), alpha=p.lam_distance)
-        return logits.detach(), gradient
+        return cross_entropy.detach(), gradient
 
     def _phi(self, k: int) -> float:
         p = self.params
@@ -158,10 +160,20 @@ class Ecco(Explainer):
         omega = torch.where(empty, (1 - members).sum(1), size)
         return omega * (probabilities.detach().gather(1, target[:, None])[:, 0] >= 0.5)
 
-    def _crossed(self, logits: Tensor, target: Tensor) -> Tensor:
-        """p_t >= threshold: (m,) bool."""
-        gamma = 1 / logits.shape[1] if self.params.threshold == "uniform" else self.params.threshold
-        return logits.softmax(1).gather(1, target[:, None])[:, 0] >= gamma
+    def _bound(self, ctx: Context) -> float:
+        """p_t >= threshold where the cross-entropy -log p_t is at most this."""
+        gamma = 1 / ctx.task.n_classes if self.params.threshold == "uniform" else self.params.threshold
+        return -math.log(gamma) if gamma > 0 else math.inf
+
+    def _flat(self, gradient: Tensor, among: Tensor, work: Tensor) -> Tensor:
+        """Of the samples `among` (m,), those whose gradient has no entry of tol or more: (m,) bool.
+
+        A few entries rule most samples out, and then nobody reads the rest.
+        """
+        few = gradient.flatten(1)[:, ::16].abs().amax(1) < self.params.tol
+        if not (few & among).any():
+            return few & among
+        return among & (torch.abs(gradient, out=work).flatten(1).amax(1) < self.params.tol)
 
     def _step_(self, s: _Search, gradient: Tensor, k: int) -> Tensor:
         """The iterate after one step, in place."""
