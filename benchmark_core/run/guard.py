@@ -28,7 +28,12 @@ def inputs_unchanged(from_store: Inputs, job: Job, device: torch.device, who: st
     memory is not what is stored any more then, so it is read anew."""
     shared, networks = _shared(from_store, job, device)
     before = [tensor._version for _, tensor in shared], [_set_up(n) for _, n in networks]
-    yield
+    try:
+        yield
+    except BaseException:  # it may have changed them before it failed
+        for key in job.node.inputs.values():
+            from_store.forget(key)
+        raise
     after = [tensor._version for _, tensor in shared], [_set_up(n) for _, n in networks]
     if before != after:
         changed = [role for (role, _), a, b in zip(shared, before[0], after[0], strict=True) if a != b]

@@ -47,6 +47,7 @@ Behaviour = Literal[
     "good", "raise", "sleep", "eat", "crash", "nan", "shape", "ball", "box", "flaky", "interrupt",
     "weights", "hook", "mode", "task", "input", "exit", "keyboard", "deaf", "stubborn", "family", "chatty",
     "folder", "handlers", "threads", "dtype", "device", "grad", "settings",
+    "fury",
 ]  # fmt: skip
 
 
@@ -243,9 +244,12 @@ class ToyShift(robex.Attack):
         if p.behave == "flaky" and not os.path.exists(p.marker):
             open(p.marker, "w").close()
             os.kill(os.getpid(), 9)
-        if p.behave == "weights":
+        if p.behave in ("weights", "fury"):
             for weight in model.parameters():
                 weight.mul_(0)
+        if p.behave == "fury":
+            ctx.task.y_test.zero_()
+            raise RuntimeError("after the damage")
         if p.behave == "hook":
             model.model.register_forward_hook(lambda module, args, out: -out)
         if p.behave == "mode":

@@ -156,6 +156,7 @@ def test_broken_contracts_are_refused(planned, run, behave, message):
         ("mode", "attack toy-shift changed the model's hooks, mode or gradients it was given"),
         ("task", "attack toy-shift changed the task it was given; work on a copy"),
         ("input", "attack toy-shift: x_adv leaves the"),
+        ("fury", "RuntimeError: after the damage"),
     ],
 )
 def test_a_vandal_is_caught_and_harms_nobody_else(planned, run, store, behave, message):
