@@ -42,7 +42,9 @@ def across_blocks(blocks: Sequence[Block]) -> tuple[Across, ...]:
     shared = [places for places in found.values() if len(places) > 1]
     shared.sort(key=lambda places: all(block.ordered_by != i for block, i in places))
     made = (_across(places, own) for places in shared)
-    return tuple(a for a in made if len(a.rows) > 1 and any(r.ranked or r.mean is not None for r in a.rows))
+    return tuple(
+        a for a in made if len(a.rows) > 1 and any(r.ranked > 1 or r.mean is not None for r in a.rows)
+    )
 
 
 def _across(places: Sequence[tuple[Block, int]], own: Sequence[str]) -> Across:
@@ -124,7 +126,14 @@ def _attacks(table: Table, manifest: Mapping[str, Any]) -> list[str]:
         for name, value in first.items()
         if value is not None and all(name in other and other[name] == value for other in others)
     ]
-    return [f"{'All attacks' if others else attacks[0]}: {', '.join(shared)}."] if shared else []
+    return [f"{_who(attacks, manifest)}: {', '.join(shared)}."] if shared else []
+
+
+def _who(attacks: Sequence[str], manifest: Mapping[str, Any]) -> str:
+    if len(attacks) == 1:
+        return attacks[0]
+    null = set(manifest.get("controls", ())) & set(manifest.get("labels", {}).get("attack", ()))
+    return "All attacks but controls" if null else "All attacks"
 
 
 def _param(value: Any) -> str:

@@ -17,6 +17,7 @@ from ..store import Store
 from . import gates
 from .across import completed
 from .cells import COORDINATES, Reader, Rule, Seed, is_binary, rule_of
+from .grid import Grid, Pairs, grids_of
 from .model import Block, Cell, Column, Flag, Ranking, Row, Table
 from .ranks import Some
 from .standing import rank, reordered, worst_of
@@ -85,16 +86,6 @@ def make_board(store: Store | None, manifest: Mapping[str, Any], board: Mapping[
         reader.close()
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a cell stands: (coordinate, label) pairs of its block, row and column, and the metric."""
-
-    block: tuple[tuple[str, str], ...]
-    row: tuple[tuple[str, str], ...]
-    metric: str
-    column: tuple[tuple[str, str], ...]
-
-
 class _Rows(Sequence[Scores | None]):
     """The scores of a column, one a row (None: it does not apply), read when they are asked for. While a
     column is worked on it stays in memory if it is not too large; afterwards only the row asked for last
@@ -113,8 +104,8 @@ class _Rows(Sequence[Scores | None]):
         if row in self._held:
             return self._held[row]
         scores = self._read(range(self._count)[row])
-        there = [] if scores is None else [v for v in scores.values if v is not None]
-        self.done[row], size = len(there), sum(v.nbytes for v in there)
+        there = [] if scores is None else [v.nbytes for v in scores.values if v is not None]
+        self.done[row], size = len(there), sum(there)
         if size > self._free and self._held:
             self._held.clear()
             self._free = 0
@@ -162,10 +153,8 @@ class _Maker:
         if changed := self.manifest.get("overrides"):
             shown = ", ".join(f"{name} {value}" for name, value in changed.items())
             self.warnings.append(f"A quick look, not the whole suite: {shown}.")
-        blocks: dict[tuple[tuple[str, str], ...], dict[_Place, list[Seed]]] = {}
-        for place, wanted in self._cells().items():
-            blocks.setdefault(place.block, {})[place] = wanted
-        made = tuple(self._block(block, blocks[block]) for block in sorted(blocks, key=self._rank))
+        grids = grids_of(self.manifest, self.board["rows"], self._metrics, self.board.get("without"))
+        made = tuple(self._block(grid) for grid in sorted(grids, key=lambda grid: self._rank(grid.block)))
         return Table(
             self.manifest["suite"],
             self.manifest["version"],
@@ -176,44 +165,16 @@ class _Maker:
 
     # -- which cells --
 
-    def _cells(self) -> dict[_Place, list[Seed]]:
-        cells: dict[_Place, list[Seed]] = {}
-        places: dict[tuple[str | None, ...], list[Seed] | None] = {}
-        for at, key, selection, result in self.manifest["cells"]:
-            spot = tuple(map(at.get, (*COORDINATES, "metric")))
-            if spot not in places:
-                place = self._place(at)
-                places[spot] = None if place is None else cells.setdefault(place, [])
-            if (seeds := places[spot]) is not None:
-                seeds.append(Seed(at["seed"], key, selection, result))
-        return cells
-
-    def _place(self, at: Mapping[str, str]) -> _Place | None:
-        """Where the cells at these coordinates stand; None when they are not of this board."""
-        rows = self.board["rows"]
-        if at["metric"] not in self._metrics or any(c not in at for c in rows):
-            return None
-        if self.board.get("without") in at:
-            return None
-        return _Place(
-            tuple((c, at[c]) for c in COORDINATES if c == "dataset" and c in rows),
-            tuple((c, at[c]) for c in COORDINATES if c != "dataset" and c in rows),
-            at["metric"],
-            tuple((c, at[c]) for c in COORDINATES if c in at and c not in rows),
-        )
-
     def _rank(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[int, int]]:
         """Sorts coordinates by the order of the suite; `clean` comes before attacks."""
         return [(COORDINATES.index(c), self._order[c].get(label, 0)) for c, label in pairs]
 
     # -- one block --
 
-    def _block(self, block: tuple[tuple[str, str], ...], cells: Mapping[_Place, list[Seed]]) -> Block:
-        rows = list(dict.fromkeys(sorted((p.row for p in cells), key=self._rank)))
-        heads = sorted(
-            {(p.metric, p.column) for p in cells},
-            key=lambda h: (self._order["metric"][h[0]], self._rank(h[1])),
-        )
+    def _block(self, grid: Grid) -> Block:
+        block = grid.block
+        rows = sorted(grid.rows, key=self._rank)
+        heads = sorted(grid.heads, key=lambda h: (self._order["metric"][h[0]], self._rank(h[1])))
         constant = self._constant(heads)
         fixed = _same([dict(row) for row in rows])
         if len(rows) == 1:  # something has to name the row
@@ -221,7 +182,7 @@ class _Maker:
         names = [" · ".join(label for _, label in row) for row in rows]
         made: list[_Made] = []
         for metric, pairs in heads:
-            wanted = [cells.get(_Place(block, row, metric, pairs), []) for row in rows]
+            wanted = grid.seeds((metric, pairs), rows)
             shown = {c: label for c, label in pairs if c not in constant}
             made.append(self._column(metric, dict(pairs), shown, wanted, names))
         made = self._with_worst_cases(made, names)
@@ -247,7 +208,7 @@ class _Maker:
             by,
         )
 
-    def _constant(self, heads: Sequence[tuple[str, tuple[tuple[str, str], ...]]]) -> dict[str, str]:
+    def _constant(self, heads: Sequence[tuple[str, Pairs]]) -> dict[str, str]:
         """Coordinates that all columns share: the title has them, not every header."""
         first, *others = (set(pairs) for _, pairs in heads)
         shared = first.intersection(*others)
@@ -274,12 +235,15 @@ class _Maker:
         ranking, sign = columns[by].ranking, -1.0 if columns[by].direction == "higher" else 1.0
 
         def place(i: int) -> tuple[int, float, float, str]:
-            """Ranked rows by rank, estimate and name, then complete ones, then the rest by name."""
+            """Ranked rows by rank, estimate and name, then complete ones by name, then the rest by name.
+            Where nothing is ranked, complete ones by estimate."""
             estimate, standing = rows[i].cells[by].estimate, ranking.standings[i] if ranking else None
             value = None if estimate is None else estimate.value
             if estimate is None or value is None or estimate.state in ("incomplete", "nan"):
                 return 2, 0.0, 0.0, rows[i].name
-            return 0 if standing else 1, standing.low if standing else 0, sign * value, rows[i].name
+            if standing is None:
+                return 1, 0.0, 0.0 if ranking else sign * value, rows[i].name
+            return 0, standing.low, sign * value, rows[i].name
 
         return sorted(range(len(rows)), key=place)
 
@@ -296,8 +260,7 @@ class _Maker:
         """The cells of a column."""
         about = self.manifest["metrics"][metric]
         rule, reader = rule_of(about), self.reader
-        rows = [sorted(w, key=lambda one: one.seed) for w in wanted]
-        every = [one for seeds in rows for one in seeds]
+        rows, every = wanted, [one for seeds in wanted for one in seeds]
         reader.fetch(every)
 
         def read(row: int) -> Scores | None:
@@ -314,12 +277,13 @@ class _Maker:
         if rule.kind == "bernoulli" and not all(s is None or is_binary(s) for s in scores):
             rule = replace(rule, kind="score")  # the mean over several targets of a sample
             column = replace(column, kind="score")
-        made_with = sorted({e for one in every if (e := reader.environment(one.key)) is not None})
+        made_with = sorted(reader.environments(every))
         if len(made_with) > 1:
             self.warnings.append(gates.mixed(" ".join([metric, *shown.values()]), made_with))
         keys = [tuple(one.key for one in seeds) for seeds in rows]
         cells = self._estimated(about, rule, scores, keys, [len(seeds) for seeds in rows])
         results = [tuple(one.result for one in seeds) for seeds in rows]
+        reader.hold(every)
         return self._ranked(_Made(column, cells, scores, every, results, seen), rule, names)
 
     def _estimated(
@@ -388,6 +352,9 @@ class _Maker:
         )
         self.reader.fetch(one for made in attacks for one in made.seeds)
         scores, rule = _Rows(read, len(rows)), rule_of(about)
+        if not all(s is None or is_binary(s) for s in scores):
+            rule = replace(rule, kind="score")
+        column = replace(column, kind=rule.kind)
         made = self._estimated(about, rule, scores, keys, of, derived=True)
         return self._ranked(
             _Made(column, made, scores, [], [()] * len(made), attacks[0].samples), rule, names
@@ -406,7 +373,7 @@ class _Maker:
         self.reader.look_up(
             key for m in made if "attack" in m.column.at for results in m.results for key in results
         )
-        views = [gates.View(m.column, m.cells, m.scores, m.results) for m in made]
+        views = [gates.View(m.column, m.cells, m.scores, m.results, m.samples) for m in made]
         return gates.flags(views, rows, self.manifest, self.reader.vanished)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from .correlation import twice_ranks
@@ -171,9 +172,17 @@ def signed_rank(d: np.ndarray) -> float:
     d = np.round(d / size, 12)  # equal up to rounding is equal
     ranks = twice_ranks(np.abs(d))[d != 0]
     observed = abs(int((ranks * np.sign(d[d != 0])).sum()))
-    total = int(ranks.sum())
+    return min(1.0, 2 * _reached(tuple(sorted(ranks.tolist())))[observed]) if observed else 1.0
+
+
+@lru_cache(maxsize=256)
+def _reached(ranks: tuple[int, ...]) -> list[float]:
+    """How likely the signed sum of these ranks is s or more, for s = 0, 1, ..., when every sign is a toss."""
+    import numpy as np
+
+    total = sum(ranks)
     chance = np.zeros(2 * total + 1)  # of each signed sum -total..total
     chance[total] = 1.0
-    for rank in ranks.tolist():
+    for rank in ranks:
         chance = (np.roll(chance, rank) + np.roll(chance, -rank)) / 2
-    return float(min(1.0, 2 * chance[total + observed :].sum())) if observed else 1.0
+    return chance[::-1].cumsum()[::-1][total:].tolist()

@@ -11,9 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from zlib import crc32
 
 from ..errors import RobexError
 from ..store import DamagedNode, Store
+from ..store.cells import cells_in
 from ..store.store import RESULT
 from .formats import plural
 from .statistics import Kind, Scores
@@ -21,7 +23,7 @@ from .statistics import Kind, Scores
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..store.index import Facts
+    from ..store.index import Fact, Facts
 
 #: Coordinates in the order in which they are shown; seeds are averaged.
 COORDINATES = ("dataset", "model", "defense", "attack", "explainer", "on")
@@ -31,6 +33,8 @@ Place = tuple[tuple[str, str], ...]
 
 #: Larger arrays stay in the files of their nodes; smaller ones are held by the index.
 SMALL = 4096
+
+_AT_ONCE = 2**26  # scores of a column that are unpacked in one go
 
 
 class Seed(NamedTuple):
@@ -58,7 +62,7 @@ class Samples:
 def cells_of(manifest: Mapping[str, Any]) -> dict[Place, list[Seed]]:
     """All cells of a suite, each with its seeds in ascending order."""
     cells: dict[Place, list[Seed]] = {}
-    for at, key, selection, *_ in manifest["cells"]:
+    for at, key, selection, _ in cells_in(manifest).listed():
         place = tuple((c, at[c]) for c in (*COORDINATES, "metric") if c in at)
         cells.setdefault(place, []).append(Seed(at["seed"], key, selection))
     for seeds in cells.values():
@@ -141,6 +145,10 @@ class Reader:
         self._set_aside = set_aside
         self._facts: Facts | None = None
         self._held: dict[str, tuple[list[Any], bytes] | None] = {}  # of the nodes fetched last
+        self._found: dict[str, Fact] = {}  # the same, as the index has it
+        self._stacked: dict[str, tuple[np.ndarray | None, np.ndarray | None]] = {}  # arrays of a whole column
+        self._abouts: dict[str, list[Any]] = {}  # texts that many facts share
+        self._seen: dict[tuple[str, ...], tuple[int, bool]] = {}
         self._records: dict[str, Mapping[str, Any] | None] = {}
         self._samples: dict[str, Samples | None] = {}
         self._vanished: dict[str, float | None] = {}
@@ -150,19 +158,33 @@ class Reader:
 
     def fetch(self, seeds: Iterable[Seed]) -> None:
         """Makes ready what the index holds of these cells, in one go; what was made ready before goes."""
-        keys: dict[str, None] = {}
-        for one in seeds:
-            keys[one.key] = None
-            if one.selection not in self._samples:
-                keys[one.selection] = None
-        self.look_up(keys)
+        seeds = list(seeds)
+        keys = list(dict.fromkeys([one.key for one in seeds]))
+        rest = [key for key in dict.fromkeys([one.selection for one in seeds]) if key not in self._samples]
+        column = None if self.store is None else self._index().column(keys)
+        self.look_up(rest if column is not None else [*keys, *rest])
+        if column is None:
+            return
+        abouts = [self._about(text) for text in column.texts]
+        ends = [*column.starts[1:], len(column.data)]
+        for key, which, start, end in zip(keys, column.which, column.starts, ends, strict=True):
+            self._held[key] = abouts[which], column.data[start:end]
+        if len(abouts) == 1 and abouts[0][0] == "scores":
+            self._stacked = _stacked(keys, abouts[0], column.data)
+
+    def hold(self, seeds: Iterable[Seed]) -> None:
+        """Keeps what was found of a column in one piece as well: the next board reads that at once."""
+        keys = dict.fromkeys([one.key for one in seeds])
+        if self.store is not None and keys and all(key in self._found for key in keys):
+            self._index().hold([self._found[key] for key in keys])
 
     def look_up(self, keys: Iterable[str]) -> None:
         """The same for any nodes."""
-        self._held = dict.fromkeys(keys)
+        self._held, self._found, self._stacked = dict.fromkeys(keys), {}, {}
         if self.store is not None:
             for fact in self._index().get(list(self._held)):
-                self._held[fact.key] = json.loads(fact.text), fact.data
+                self._held[fact.key] = self._about(fact.text), fact.data
+                self._found[fact.key] = fact
 
     def close(self) -> None:
         """Writes what is new to the index."""
@@ -172,14 +194,13 @@ class Reader:
 
     def scores(self, seeds: Sequence[Seed]) -> Scores:
         """The scores of a cell; None where a seed is missing."""
-        known = [s for one in seeds if (s := self.samples(one.selection)) is not None]
-        arrays = [self._arrays(one.key) for one in seeds]
-        return Scores(
-            [values for values, _ in arrays],
-            [valid for _, valid in arrays],
-            min((s.count for s in known), default=0),
-            len({s.index for s in known}) <= 1,
-        )
+        selections = tuple([one.selection for one in seeds])
+        if selections not in self._seen:
+            known = [s for key in selections if (s := self.samples(key)) is not None]
+            least = min((s.count for s in known), default=0)
+            self._seen[selections] = least, len({s.index for s in known}) <= 1
+        arrays = [self._stacked.get(one.key) or self._arrays(one.key) for one in seeds]
+        return Scores([v for v, _ in arrays], [m for _, m in arrays], *self._seen[selections])
 
     def samples(self, selection: str) -> Samples | None:
         """Which samples a selection holds; None when it is not stored."""
@@ -197,6 +218,11 @@ class Reader:
         """What may have changed the last digits of a cell's scores; None when they are not stored."""
         fact = self._fact("scores", key)
         return None if fact is None else fact[0][1]
+
+    def environments(self, seeds: Iterable[Seed]) -> set[str]:
+        """The same of several seeds, those whose scores are stored."""
+        found = {id(fact[0]): fact[0][1] for one in seeds if (fact := self._fact("scores", one.key))}
+        return set(found.values())
 
     def vanished(self, result: str) -> float | None:
         """The share of samples on which an attack met no gradient, from its record."""
@@ -240,7 +266,7 @@ class Reader:
         """[what, ...] about a node and its small arrays, from the index or else from its files."""
         if key not in self._held and self.store is not None:
             for fact in self._index().get([key]):
-                self._held[key] = json.loads(fact.text), fact.data
+                self._held[key] = self._about(fact.text), fact.data
         held = self._held.get(key)
         if held is None or held[0][0] != what:
             held = self._held[key] = self._take_in(what, key)
@@ -272,11 +298,12 @@ class Reader:
                 self._note(error)
             return None
         if stamp is not None:
-            self._index().add(Fact(key, *stamp, json.dumps(found[0]), found[1]))
+            self._found[key] = Fact(key, *stamp, json.dumps(found[0]), found[1])
+            self._index().add(self._found[key])
         return found
 
     def _about_scores(self, record: Mapping[str, Any], tensors: Mapping[str, Any]) -> tuple[list[Any], bytes]:
-        """[scores, environment, n, dtype, place in the file or None, bytes held, whether bits, masked].
+        """[scores, environment, n, dtype, [place in file, crc] or None, bytes held, whether bits, masked].
 
         Scores that are all 0 or 1 are held as bits, and so are masks; other values if they are small.
         """
@@ -287,7 +314,8 @@ class Reader:
         data = np.packbits(values == 1).tobytes() if binary else values.tobytes()
         place = None
         if not binary and len(data) > SMALL:
-            data, place = b"", _place(self._path(record["key"]), "values")
+            place = [_place(self._path(record["key"]), "values"), crc32(data)]
+            data = b""
         mask = tensors.get("valid")
         rest = b"" if mask is None else np.packbits(mask).tobytes()
         about = [
@@ -311,7 +339,7 @@ class Reader:
             return None, None
         (_, _, n, dtype, place, held, binary, masked), data = fact
         if place is not None:
-            values = self._part(key, place, n, np.dtype(dtype))
+            values = self._part(key, *place, n, np.dtype(dtype))
             if values is None:
                 return None, None
         elif binary:
@@ -322,8 +350,8 @@ class Reader:
             return values, None
         return values, np.unpackbits(np.frombuffer(data, np.uint8, offset=held), count=n).view(bool)
 
-    def _part(self, key: str, place: int, n: int, dtype: np.dtype[Any]) -> np.ndarray | None:
-        """An array in a node's file; None when the node has gone since it was looked up."""
+    def _part(self, key: str, place: int, crc: int, n: int, dtype: np.dtype[Any]) -> np.ndarray | None:
+        """An array in a node's file; None when the node has gone or changed since it was looked up."""
         import numpy as np
 
         try:
@@ -332,7 +360,15 @@ class Reader:
                 data = file.read(n * dtype.itemsize)
         except FileNotFoundError:
             return None
-        return np.frombuffer(data, dtype) if len(data) == n * dtype.itemsize else None
+        if crc32(data) != crc:
+            self._note(DamagedNode(key, f"does not match its checksum ({RESULT})"))
+            return None
+        return np.frombuffer(data, dtype)
+
+    def _about(self, text: str) -> list[Any]:
+        if text not in self._abouts:
+            self._abouts[text] = json.loads(text)
+        return self._abouts[text]
 
     def _path(self, key: str) -> str:
         assert self.store is not None
@@ -347,6 +383,25 @@ def _about_samples(record: Mapping[str, Any], tensors: Mapping[str, Any]) -> tup
     aims = str(record.get("identity", {}).get("wish", {}).get("targets", ""))
     task = record.get("inputs", {}).get("task", "")
     return ["samples", len(index), sha256(index.astype("<i8").tobytes()).hexdigest(), aims, task], b""
+
+
+def _stacked(
+    keys: Sequence[str], about: Sequence[Any], data: bytes
+) -> dict[str, tuple[np.ndarray | None, np.ndarray | None]]:
+    """Values and masks of nodes that are alike and held one after the other."""
+    import numpy as np
+
+    _, _, n, dtype, place, held, binary, masked = about
+    if place is not None or not data or n * len(keys) > _AT_ONCE:
+        return {}
+    raw = np.frombuffer(data, np.uint8).reshape(len(keys), -1)
+
+    def bits(packed: np.ndarray) -> np.ndarray:
+        return np.unpackbits(packed, axis=1, count=n).view(bool)
+
+    values = bits(raw[:, :held]) if binary else np.ascontiguousarray(raw[:, :held]).view(dtype)
+    masks = bits(raw[:, held:]) if masked else [None] * len(keys)
+    return dict(zip(keys, zip(values, masks, strict=True), strict=True))
 
 
 def _place(path: str, name: str) -> int:

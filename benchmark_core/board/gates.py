@@ -5,7 +5,7 @@ A gate never changes a number or a rank.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -23,12 +23,16 @@ VANISHED = 0.01
 
 @dataclass(frozen=True)
 class View:
-    """A column as the gates see it: for each row its cell, its scores and what was measured, a key a seed."""
+    """A column as the gates see it: for each row its cell, its scores and what was measured, a key a seed.
+
+    samples: what tells apart the samples, and their targets, that its rows were measured on.
+    """
 
     column: Column
     cells: Sequence[Cell]
     scores: Sequence[Scores | None]
     results: Sequence[tuple[str, ...]]
+    samples: Collection[tuple[int, str, str]] = ()
 
 
 def flags(
@@ -78,6 +82,7 @@ def _stronger_pairs(views: Sequence[View], manifest: Mapping[str, Any]) -> list[
         (weak, strong, why)
         for group in of_metric.values()
         for weak, strong in permutations(group, 2)
+        if len(weak.samples) == 1 and set(weak.samples) == set(strong.samples)
         if (why := _is_stronger(*(methods.get(v.column.at["attack"]) for v in (weak, strong))))
     ]
 

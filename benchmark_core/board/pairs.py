@@ -26,6 +26,7 @@ _GROUP_BYTES = 256 * 2**20
 _CHUNK_BYTES = 2**20
 _BLOCK = 4096
 _SMALLEST = 16  # -log10 of the smallest p value
+_STEPS = tuple(2**i for i in reversed(range(10)))  # bisect a table of 1001 points
 
 
 class ColumnScores(Protocol):
@@ -91,8 +92,7 @@ class Pairs:
         import numpy as np
 
         found = np.zeros((self.rows, self.rows), dtype=np.int8)
-        upper = np.triu_indices(self.rows, 1)
-        found[upper] = np.sign(self.difference) * (self.p_holm < ALPHA)
+        found[upper(self.rows)] = np.sign(self.difference) * (self.p_holm < ALPHA)
         return found - found.T
 
     def take(self, rows: Sequence[int], p_holm: np.ndarray | None = None) -> Pairs:
@@ -101,13 +101,12 @@ class Pairs:
         import numpy as np
 
         index = np.asarray(rows, dtype=np.intp)
-        upper = np.triu_indices(self.rows, 1)
-        first, second = np.triu_indices(len(index), 1)
+        pairs, (first, second) = upper(self.rows), upper(len(index))
 
         def square(values: np.ndarray, turned: np.ndarray) -> np.ndarray:
             full = np.zeros((self.rows, self.rows))
-            full[upper] = values
-            full.T[upper] = turned
+            full[pairs] = values
+            full.T[pairs] = turned
             return full[index[first], index[second]]
 
         p = square(self.p, self.p)
@@ -242,8 +241,17 @@ def _read(column: ColumnScores, group: range, kind: Kind, found: _Moments) -> np
     for start in range(0, len(group), size):
         rows = group[start : start + size]
         part = y[:, start : start + size]
-        for i, row in enumerate(rows):
-            _fill(part[:, i], column[row], row, kind, found)
+        some = [column[row] for row in rows]
+        for row, scores in zip(rows, some, strict=True):
+            _check(scores, row, found)
+        if kind == "conditional":
+            for i, scores in enumerate(some):
+                _fill(part[:, i], scores, found)
+        else:
+            values = [v for scores in some for v in scores.values[: found.seeds]]
+            block = np.concatenate(values, dtype=y.dtype)  # type: ignore[arg-type]
+            part[:] = block.reshape(len(rows), found.seeds, found.n).swapaxes(0, 1)
+            found.single = found.single and _equal(list(part))
         if not np.isfinite(part.sum()) and not (finite := np.isfinite(part).all((0, 2))).all():
             row = rows[int(np.argmin(finite))]
             raise ValueError(f"row {row} has scores that are no numbers; compare complete rows only")
@@ -262,25 +270,24 @@ def _read(column: ColumnScores, group: range, kind: Kind, found: _Moments) -> np
     return y
 
 
-def _fill(y: np.ndarray, scores: Scores, row: int, kind: Kind, found: _Moments) -> None:
-    """Writes the scores of a row to y (S, n); Psi if the metric is conditional."""
+def _check(scores: Scores, row: int, found: _Moments) -> None:
+    sizes = [-1 if v is None else len(v) for v in scores.values]
+    if len(sizes) < found.seeds or -1 in sizes:
+        there = len(sizes) - sizes.count(-1)
+        raise ValueError(f"a row has {there} seeds of {found.seeds}; compare complete rows only")
+    if sizes[: found.seeds].count(found.n) < found.seeds:
+        raise ValueError(f"row {row} has not {found.n} samples in each seed; compare complete rows only")
+
+
+def _fill(y: np.ndarray, scores: Scores, found: _Moments) -> None:
+    """Writes Psi of a row whose metric is conditional to y (S, n)."""
     import numpy as np
 
-    values = scores.values
-    if len(values) < found.seeds or any(v is None for v in values):
-        there = sum(v is not None for v in values)
-        raise ValueError(f"a row has {there} seeds of {found.seeds}; compare complete rows only")
-    if any(v is None or len(v) != found.n for v in values[: found.seeds]):
-        raise ValueError(f"row {row} has not {found.n} samples in each seed; compare complete rows only")
     for s in range(found.seeds):
-        y[s] = values[s]
-    if kind == "conditional":
-        v = np.stack(_masks(scores, found.seeds))
-        found.single = found.single and _equal(list(v))
-        found.single = found.single and _equal(list(y))
-        y[:] = influence(y, v)
-    elif found.single:
-        found.single = _equal(list(y))
+        y[s] = scores.values[s]
+    v = np.stack(_masks(scores, found.seeds))
+    found.single = found.single and _equal(list(v)) and _equal(list(y))
+    y[:] = influence(y, v)
 
 
 def _add(found: _Moments, kind: Kind, a: range, y: np.ndarray, b: range, z: np.ndarray) -> None:
@@ -368,7 +375,7 @@ def _crossed(found: _Moments, kind: Kind) -> Pairs:
     """Rules 1, 2, 3, 5 and 6: every seed scored every sample."""
     import numpy as np
 
-    seeds, n, (j, k) = found.seeds, found.n, np.triu_indices(len(found.mean), 1)
+    seeds, n, (j, k) = found.seeds, found.n, upper(len(found.mean))
     count, binary, ones = seeds * n, kind == "bernoulli", found.ones.sum(1)
     d = found.mean[j] - found.mean[k]
     if binary:
@@ -409,12 +416,23 @@ def _crossed(found: _Moments, kind: Kind) -> Pairs:
     return Pairs(len(found.mean), seeds, n, df, d, d - half, d + half, p, holm(p))
 
 
+@lru_cache(maxsize=4)
+def upper(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs j < k of that many rows, read-only."""
+    import numpy as np
+
+    found = np.triu_indices(rows, 1)
+    for indices in found:
+        indices.setflags(write=False)
+    return found
+
+
 def _over_seeds(y: np.ndarray, samples: int) -> Pairs:
     """Rules 1 and 4: one number y[k, s] a row and seed, t = d / sqrt(u'/S). One seed separates nothing."""
     import numpy as np
 
     rows, seeds = y.shape
-    j, k = np.triu_indices(rows, 1)
+    j, k = upper(rows)
     differences = y[j] - y[k]
     d = differences.mean(1)
     if seeds == 1:
@@ -485,11 +503,11 @@ def _two_sources(
     def width(at: np.ndarray) -> np.ndarray:
         return _squared_width(over_seeds[at], over_samples[at], seed, sample, floor)
 
-    below, above = np.zeros(len(d2), dtype=np.intp), np.full(len(d2), len(level) - 1)
-    while (above - below > 1).any():
-        middle = (below + above) // 2
-        reached = width(middle) <= d2
-        below, above = np.where(reached, middle, below), np.where(reached, above, middle)
+    below, last = np.zeros(len(d2), dtype=np.intp), len(level) - 1
+    for step in _STEPS:  # the last point before the end that d^2 reaches
+        middle = np.minimum(below + step, last - 1)
+        below = np.where(width(middle) <= d2, middle, below)
+    above = below + 1
     # Between two points the root of the width is straighter than its square, above all next to a = 1.
     low, high = np.sqrt(width(below)), np.sqrt(width(above))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -17,7 +17,7 @@ def with_failure(row: Scores, failure: float) -> Scores:
     import numpy as np
 
     values = [
-        v if v is None or m is None else np.where(m, v, v.dtype.type(failure))
+        v if v is None or m is None else np.where(m, np.asarray(v, dtype=np.float64), failure)
         for v, m in zip(row.values, row.valid, strict=True)
     ]
     return replace(row, values=values, valid=[None] * len(values))
@@ -29,8 +29,10 @@ def estimate_quantile(
     """The q-quantile x of all scores of a row, or of the valid ones if the metric is conditional.
 
     F = 1{Y <= x} is a column of scores; with w half the width of its interval the quantile's runs from the
-    (q - w)- to the (q + w)-quantile of the scores, or to the limit where that is no share. Rows are compared
-    by one number a seed: three seeds are needed, and a finite quantile in each. infinite: scores may be.
+    (q - w)- to the (q + w)-quantile of the scores, or to the limit where that is no share. Where several
+    scores equal x, w is the larger of that and the same of 1{Y < x}: F has no width when x is the largest of
+    all. Rows are compared by one number a seed: three seeds are needed, and a finite quantile in each.
+    infinite: scores may be.
     """
     import numpy as np
 
@@ -54,13 +56,19 @@ def estimate_quantile(
     x = quantile_of(pool, q)
     if incomplete:
         return replace(base, state="incomplete", value=x)
-    below = Scores(
-        [(v <= x).astype(float) for v, _ in there], [m for _, m in there], row.samples, row.same_samples
+    masks = [m for _, m in there]
+    below, under = (
+        Scores([part(v, x).astype(float) for v, _ in there], masks, row.samples, row.same_samples)
+        for part in (np.less_equal, np.less)
     )
-    (share,) = estimate_rows([below], "conditional" if masked else "score")
+    several = np.searchsorted(pool, x, "right") - np.searchsorted(pool, x, "left") > 1
+    share, *other = estimate_rows(
+        [below, under] if several else [below], "conditional" if masked else "score"
+    )
     found = replace(share, value=x, low=None, high=None, seeds=base.seeds, scope=base.scope)
-    if share.value is not None and share.high is not None:
-        w = share.high - share.value
+    halves = [e.high - e.value for e in (share, *other) if e.value is not None and e.high is not None]
+    if halves:
+        w = max(halves)
         low, high = _bound(pool, q - w, limits), _bound(pool, q + w, limits)
         found = replace(found, low=min(low, x), high=max(high, x))
     if found.state == "ok" and base.seeds < MIN_SEEDS_OF_SETS:

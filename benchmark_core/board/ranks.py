@@ -110,13 +110,15 @@ def rank_pairs(
     by_estimate = sorted(range(len(ranked)), key=lambda k: (-goodness[k], names[ranked[k]]))
     runs = tie_groups((better != 0)[np.ix_(by_estimate, by_estimate)])
     groups = [[by_estimate[place] for place in run] for run in runs]
+    # Starts and ends of groups both ascend, so the groups of a row follow one another.
+    letters, places = [letter(g) for g in range(len(runs))], range(len(ranked))
+    first = np.searchsorted([run.stop for run in runs], places, side="right").tolist()
+    end = np.searchsorted([run.start for run in runs], places, side="right").tolist()
     standings: list[Standing | None] = [None] * len(names)
-    letters: list[list[str]] = [[] for _ in ranked]
-    for g, group in enumerate(groups):
-        for k in group:
-            letters[k].append(letter(g))
-    for row, low, high, ties in zip(ranked, lows.tolist(), highs.tolist(), letters, strict=True):
-        standings[row] = Standing(low, high, "".join(ties))
+    lows, highs = lows.tolist(), highs.tolist()
+    for place, k in enumerate(by_estimate):
+        ties = "".join(letters[first[place] : end[place]])
+        standings[ranked[k]] = Standing(lows[k], highs[k], ties)
     shown = sorted(range(len(ranked)), key=lambda k: (lows[k], -goodness[k], names[ranked[k]]))
     rest = sorted(set(range(len(names))) - set(ranked), key=lambda row: names[row])
     return Ranking(

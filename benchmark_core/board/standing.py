@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import ranks, words
 from .model import Column, Pair, Ranking
+from .pairs import upper
 from .statistics import ALPHA, Estimate, Scores
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _pairs(found: ranks.Ranking, direction: str, *, every: bool) -> PairList:
     import numpy as np
 
     pairs, rows = found.pairs, np.asarray(found.ranked, dtype=np.intp)
-    a, b = np.triu_indices(pairs.rows, 1)
+    a, b = upper(pairs.rows)
     first, second = rows[a], rows[b]
     separated = pairs.p_holm < ALPHA
     ahead = (pairs.difference > 0) == (direction == "higher")

@@ -214,14 +214,16 @@ def _sums(rows: Sequence[Scores], kind: Kind, shape: tuple[int, int]) -> Iterato
 
 def _shape(row: Scores, kind: Kind, single: bool) -> tuple[int, int] | None:
     """Seeds and samples of a row whose seeds all scored the same two samples or more."""
-    first = row.values[0] if row.values else None
-    if first is None or kind == "set" or len(first) < 2 or any(v is None for v in row.values):
+    if kind == "set" or not row.values:
         return None
-    if single or len(row.values) == 1:
-        return 1, len(first)
-    if not row.same_samples or any(v is not None and len(v) != len(first) for v in row.values):
+    sizes = [-1 if v is None else len(v) for v in row.values]
+    if sizes[0] < 2 or -1 in sizes:
         return None
-    return len(row.values), len(first)
+    if single or len(sizes) == 1:
+        return 1, sizes[0]
+    if not row.same_samples or sizes.count(sizes[0]) < len(sizes):
+        return None
+    return len(sizes), sizes[0]
 
 
 def _components(

@@ -195,7 +195,7 @@ def notes_of(block: Block) -> list[str]:
     if missing := sum(row.of - row.done for row in block.rows):
         rows = sum(row.done < row.of for row in block.rows)
         notes.append(
-            f"Incomplete: {plural(missing, 'cell')} of {plural(rows, 'row')} missing, shown without interval."
+            f"Incomplete: {plural(missing, 'cell')} of {plural(rows, 'row')} missing; they are not ranked."
         )
     if other := [column_name(c) for c in block.columns if not c.comparable]:
         notes.append(f"Not comparable, measured on different samples: {', '.join(dict.fromkeys(other))}.")

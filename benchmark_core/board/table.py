@@ -31,12 +31,13 @@ def render(
     tables: Sequence[Table],
     form: Format,
     *,
-    width: int = 100,
+    width: int | None = 100,
     wide: bool = False,
     top: int | None = None,
     unicode: bool = True,
 ) -> str:
-    """All tables in one form, ending in a newline. width, wide, unicode: text only. top: rows a block."""
+    """All tables in one form, ending in a newline. width (None: no limit), wide (no limit, and over datasets
+    not only the column that orders the board), unicode: text only. top: rows a block."""
     several = len({table.suite for table in tables}) > 1
     names = [
         [*([table.suite] if several else []), *([table.board] if len(tables) > 1 else [])] for table in tables
@@ -53,7 +54,8 @@ def render(
         return "\n".join(_markdown(table, top, name) for table, name in zip(tables, names, strict=True))
     limit = None if wide else width
     texts = [
-        _text(table, limit, top, name, unicode=unicode) for table, name in zip(tables, names, strict=True)
+        _text(table, limit, top, name, unicode=unicode, wide=wide)
+        for table, name in zip(tables, names, strict=True)
     ]
     if lines := across_table.defense_lines(tables, least=MIN_POINTS):
         texts.append("".join(f"{part}\n" for line in lines for part in _filled(line, limit)))
@@ -64,7 +66,9 @@ def render(
 # --- text ----------------------------------------------------------------------------------------------
 
 
-def _text(table: Table, width: int | None, top: int | None, name: Sequence[str], *, unicode: bool) -> str:
+def _text(
+    table: Table, width: int | None, top: int | None, name: Sequence[str], *, unicode: bool, wide: bool
+) -> str:
     blocks = []
     for block in table.blocks:
         rows = block.rows[:top]
@@ -80,7 +84,7 @@ def _text(table: Table, width: int | None, top: int | None, name: Sequence[str],
         told = [note for note in notes_of(block) if starred or not note.startswith("* ")]
         notes = [line for note in told for line in _filled(note, width)]
         blocks.append("\n".join([*lines, *notes]) + "\n")
-    for across in table.across if width is None else table.across[:1]:
+    for across in table.across if wide else table.across[:1]:
         kept, _ = _fitting(across_table.strips_of(across, top), width, unicode)
         lines = [*_wrapped([*name, *across_table.title_of(across)], width), *_aligned(kept, unicode)]
         notes = [line for note in across_table.notes_of(across) for line in _filled(note, width)]

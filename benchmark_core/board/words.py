@@ -103,7 +103,7 @@ def verdict(metric: str, names: Sequence[str], ranking: Ranking) -> str:
         return f"Only {top[0]} is ranked on {metric}; there is nothing to compare it with."
     if not (pairs.p_holm < 0.05).any():
         data = f"{plural(pairs.seeds, 'seed')} and {plural(pairs.samples, 'sample')}"
-        return f"No row can be separated from another with {data}."
+        return f"No row can be separated from another on {metric} with {data}."
     if len(top) > 1:
         return f"{listed(top, _NAMES)} cannot be separated at the top of {metric}."
     standing = ranking.standings[ranking.top[0]]

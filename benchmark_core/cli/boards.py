@@ -37,8 +37,8 @@ def render_tables(
     from ..board import render
 
     unicode = output.is_unicode(sys.stdout)
-    wide = wide or not output.is_terminal()
-    return render(tables, form, width=output.width(), wide=wide, top=top, unicode=unicode)
+    width = output.width() if output.is_terminal() else None
+    return render(tables, form, width=width, wide=wide, top=top, unicode=unicode)
 
 
 def check_expected_files(plan: Plan, registry: Registry) -> None:

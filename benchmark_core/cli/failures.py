@@ -52,7 +52,8 @@ def describe(
     for group in list(groups.values())[:most]:
         lines += _describe_group(group)
         key = group[0].key[:12]
-        retry = f"{run_command} --only {key}" if len(group) == 1 else run_command
+        alone = len(group) == 1 and not group[0].blocked
+        retry = f"{run_command} --only {key}" if alone else run_command
         show = command_line("robex", "show", key, store=store)
         lines += [f"        why    {show}", f"        retry  {retry}"]
     if len(groups) > most:
@@ -65,7 +66,7 @@ def _describe_group(group: Sequence[Failure]) -> Iterator[str]:
     """Failures with one cause: what failed, the message, what it blocked."""
     message = group[0].message
     if any(f.message != message for f in group):
-        message += " (numbers differ)"
+        message += " (the others: other numbers)"
     by_name: dict[str, list[Failure]] = {}
     for failure in group:
         by_name.setdefault(failure.name, []).append(failure)

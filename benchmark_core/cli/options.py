@@ -147,12 +147,14 @@ def refuse_broken_files(registry: Registry, plugins: Sequence[str]) -> None:
 def suites_at(place: str | None, store: str, plugins: Sequence[str] = ()) -> tuple[str, list[str]]:
     """What an argument [STORE|SUITE] means: (store, names of suites in it; none: all).
 
-    A folder is a store, a .yaml file the suite in it, anything else the name of a suite of the store.
+    A store's folder, a .yaml file for the suite in it, or the name of a suite of the store. A folder that is
+    no store counts as one only where no suite has its name: plugins and their suites often share one.
     """
     if place is None:
         return store, []
     if Path(place).is_dir():
-        return place, []
+        named = None if (Path(place) / "store.json").is_file() else find_store(store)
+        return (store, [place]) if named is not None and place in named.suites() else (place, [])
     if Path(place).suffix in (".yaml", ".yml"):
         suite, _ = SuiteCall(place, plugins=plugins).read()
         return store, [suite.name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -31,8 +32,16 @@ def note(text: str = "") -> None:
 
 
 def say_json(value: Any) -> None:
-    """One JSON document."""
-    sys.stdout.write(json.dumps(value, indent=1) + "\n")
+    """One JSON document. JSON has no infinity and no NaN: the texts `inf`, `-inf` and `nan` stand for them."""
+    sys.stdout.write(json.dumps(_plain(value), indent=1, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def is_unicode(stream: TextIO) -> bool:

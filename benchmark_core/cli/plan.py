@@ -153,6 +153,9 @@ def _print(plan: Plan, todo: Mapping[str, Node], past: Past) -> None:
     _say_with(f"{total:{at}}", after[-1])
     if not told:
         output.say("+1 column, what the estimates rest on: a wider terminal")
+    if guessed := _guessed(to_run, past):
+        for line in output.wrapped([f"Never timed here, so guessed: {', '.join(guessed)}"]):
+            output.say(line)
     _print_left_out(plan.left_out)
 
 
@@ -185,6 +188,15 @@ def _estimate(stage: str, nodes: Sequence[Node], past: Past) -> tuple[str, str]:
         names = ", ".join(guessed[:3]) + (f" and {len(guessed) - 3} more" if len(guessed) > 3 else "")
         basis += f"; {names}: guessed"
     return rough_duration(seconds), f"({basis})"
+
+
+def _guessed(to_run: Mapping[str, Sequence[Node]], past: Past) -> list[str]:
+    """Methods whose time is taken from others, where anything is known of their stage at all."""
+    from ..run.estimate import count_places
+
+    found = (count_places(nodes) for nodes in to_run.values())
+    known = [p for p in found if past.estimator.total(p) is not None]
+    return sorted({name for places in known for name in past.estimator.guessed(places)})
 
 
 def _total(to_run: Mapping[str, Sequence[Node]], past: Past, suite: Suite) -> str:

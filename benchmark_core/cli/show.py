@@ -405,8 +405,11 @@ def _again(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _belongs(manifest: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
-    return any(record["key"] in keys for _, *keys in manifest["cells"]) or any(
-        record["where"].items() <= at.items() for at, *_ in manifest["cells"]
+    from ..store.cells import cells_in
+
+    return any(
+        record["key"] in keys or record["where"].items() <= at.items()
+        for at, *keys in cells_in(manifest).listed()
     )
 
 

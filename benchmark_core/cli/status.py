@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..board.formats import count
+from ..store.cells import cells_in
 from . import output
 from .failures import Failure, describe
 from .options import (
@@ -23,6 +23,10 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..store import Store
+
+
+#: What a failed model stands for: every cell that agrees with it in these is failed.
+_STEM = ("dataset", "model", "defense", "seed")
 
 
 @click.command("status")
@@ -65,14 +69,18 @@ def suite_status(store: Store, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Cells of a suite: done, failed (they or what they are made from) and missing (not run yet)."""
     failures = list(_failures(store, manifest))
     by_key = {f["key"] for f in failures}
-    stems = Counter(_stem(f["where"]) for f in failures if f["stage"] in ("load", "train", "prepare"))
-    done = failed = 0
-    for at, key, selection, result in manifest["cells"]:
-        if store.has(key):
+    stems: dict[tuple[str, ...], set[tuple[Any, ...]]] = {}  # by the coordinates that they have
+    for failure in failures:
+        if failure["stage"] in ("load", "train", "prepare"):
+            where = {c: failure["where"][c] for c in _STEM if c in failure["where"]}
+            stems.setdefault(tuple(where), set()).add(tuple(where.values()))
+    cells = done = failed = 0
+    for at, *keys in cells_in(manifest).listed():
+        cells += 1
+        if store.has(keys[0]):
             done += 1
-        elif by_key & {key, selection, result} or any(s <= frozenset(at.items()) for s in stems):
+        elif not by_key.isdisjoint(keys) or any(tuple(map(at.get, s)) in stems[s] for s in stems):
             failed += 1
-    cells = len(manifest["cells"])
     return {
         "suite": manifest["suite"],
         "version": manifest["version"],
@@ -83,10 +91,6 @@ def suite_status(store: Store, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "missing": cells - done - failed,
         "failures": failures,
     }
-
-
-def _stem(where: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
-    return frozenset((c, where[c]) for c in ("dataset", "model", "defense", "seed") if c in where)
 
 
 def _failures(store: Store, manifest: Mapping[str, Any]) -> Iterable[dict[str, Any]]:

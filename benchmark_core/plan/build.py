@@ -109,7 +109,7 @@ class _Builder:
         for spec, metric in self._metrics:
             if metric.label not in measured:
                 made = " or ".join(spec.consumes)
-                self.left_out[f"{metric.label} measures nothing here: no cell has a {made} it can score"] += 0
+                self.left_out[f"{metric.label} measures nothing here: no cell has {made} results"] += 0
 
     # -- the crossing --
 

@@ -13,6 +13,7 @@ from ..errors import RobexError
 from ..plan.model import Plan
 from ..registry import Registry
 from ..spec import KINDS, AttackSpec, ExplainerSpec, MethodRef, MetricSpec
+from ..store.cells import packed
 from ..suite.model import Board, Suite
 from ..suite.nodes import read_text
 
@@ -72,7 +73,7 @@ def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
         "boards": [_board(board) for board in suite.boards],
         "left_out": dict(plan.left_out),
         "nodes": list(plan.nodes),
-        "cells": [[dict(c.coordinates), c.key, c.selection, c.result] for c in plan.cells],
+        "cells": packed((c.coordinates, c.key, c.selection, c.result) for c in plan.cells),
     }
 
 

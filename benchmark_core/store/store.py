@@ -71,7 +71,7 @@ class Store:
         return self.nodes / key[:2] / key
 
     def has(self, key: str) -> bool:
-        return (self.folder(key) / RECORD).is_file()
+        return os.path.isfile(f"{self.nodes}/{key[:2]}/{key}/{RECORD}")
 
     def keys(self) -> Iterator[str]:
         """Keys of all stored nodes, sorted."""

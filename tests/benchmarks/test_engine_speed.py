@@ -1,4 +1,4 @@
-"""What the engine itself costs: planning, a node that does nothing, a run with nothing to do.
+"""What the engine itself costs: planning, a node that does nothing, a run with nothing to do, a large store.
 
 pytest tests/benchmarks/test_engine_speed.py --benchmark-only
 """
@@ -8,10 +8,14 @@ import time
 
 import numpy as np
 import pytest
+from test_board_speed import SEEDS, fill
 
+from benchmark_core.cli.cache import needed_keys
+from benchmark_core.cli.status import suite_status
 from benchmark_core.plan import build_plan
 from benchmark_core.run.session import run_plan
 from benchmark_core.store import Store
+from benchmark_core.store.index import Index
 from benchmark_core.suite import read
 
 
@@ -82,3 +86,38 @@ def test_cached(benchmark, toys, planned, tmp_path):
     run_plan(plan, toys, store, lambda event: None)
     report = benchmark(lambda: run_plan(plan, toys, store, lambda event: None))
     assert report.ran == 0
+
+
+@pytest.mark.benchmark(group="a store: exponent of time over records")
+@pytest.mark.parametrize("what", ["index rebuilt", "status", "gc"])
+def test_store_exponent(benchmark, tmp_path, what):
+    """Processor seconds at three sizes, and the slope of their logarithms, are in extra_info: 1 is linear."""
+    sizes, seconds = (500, 2_000, 8_000), {}
+    stores = [Store(tmp_path / str(size)) for size in sizes]
+    manifests = [
+        fill(store, datasets=1, rows=20, columns=size // (20 * SEEDS), samples=10)
+        for size, store in zip(sizes, stores, strict=True)
+    ]
+    for store, manifest in zip(stores, manifests, strict=True):
+        keys = list(store.keys())
+        store.write_suite("made", {**manifest, "file": "made.yaml", "nodes": keys})
+
+    def measure():
+        for size, store in zip(sizes, stores, strict=True):
+            (store.path / "index.sqlite").unlink(missing_ok=True)
+            started = time.process_time()
+            if what == "index rebuilt":
+                index = Index(store)
+                assert len(index.rows()) == size + 1
+                index.close()
+            elif what == "status":
+                assert suite_status(store, store.suite("made"))["done"] == size
+            else:
+                assert len(needed_keys(store)) == size + 1
+            spent = time.process_time() - started
+            seconds[size] = min(spent, seconds.get(size, spent))
+
+    benchmark.pedantic(measure, rounds=3)
+    slope, _ = np.polyfit(np.log(sizes), np.log([seconds[size] for size in sizes]), 1)
+    benchmark.extra_info["exponent"] = round(float(slope), 2)
+    benchmark.extra_info["milliseconds"] = {size: round(1e3 * seconds[size], 1) for size in sizes}

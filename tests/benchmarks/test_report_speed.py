@@ -7,12 +7,11 @@ import statistics
 from pathlib import Path
 
 import pytest
+from e2e.chromium import BROWSER, Chromium
 from site_store import large
 
 from benchmark_core.board import make_boards
 from benchmark_core.board.site import build_report
-
-from ..e2e.chromium import BROWSER, Chromium
 
 
 @pytest.mark.benchmark(group="the report (rows x 4 metrics x 5 seeds, 24 pictures)")

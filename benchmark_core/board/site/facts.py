@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from ...store import DamagedNode, Store
+from ...store.cells import cells_in
 from ...store.index import Index
 from ..formats import count, duration, plural, size
 from ..model import Cell
@@ -46,7 +47,7 @@ class Facts:
         self.store, self.manifest = store, manifest
         self._records: dict[str, dict[str, Any] | None] = {}
         self.cells: dict[frozenset[tuple[str, str]], list[Seed]] = {}
-        for at, key, selection, result in manifest["cells"]:
+        for at, key, selection, result in cells_in(manifest).listed():
             place = frozenset((c, label) for c, label in at.items() if c != "seed")
             self.cells.setdefault(place, []).append(Seed(at["seed"], key, selection, result))
         for seeds in self.cells.values():

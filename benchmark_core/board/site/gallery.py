@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...store.cells import cells_in
 from ...store.store import RESULT
 from ..formats import plural
 from . import png
@@ -69,7 +70,7 @@ class _Source:
 def galleries(facts: Facts, headline: Mapping[str, str]) -> list[Gallery]:
     """One for each dataset of images. headline: the attack and the explainers to show, by kind of result."""
     models: dict[tuple[str, str], dict[str, list[_Source]]] = {}
-    for at, key, selection, result in facts.manifest["cells"]:
+    for at, key, selection, result in cells_in(facts.manifest).listed():
         if at["seed"] == 0 and (kind := _kind(facts, at, headline)):
             sources = models.setdefault((at["dataset"], at["model"]), {}).setdefault(at["defense"], [])
             scores = facts.manifest["metrics"][at["metric"]]["name"] in ("robust-accuracy", "validity")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ... import __version__
 from ...errors import RobexError
 from ...store import Store
+from ...store.cells import cells_in
 from .. import latex, words
 from ..formats import count, plural
 from ..headline import Place, by_model, headline, headline_places, make_boards
@@ -227,7 +228,7 @@ class _Suite:
         attacks = [a for a in self.manifest["labels"]["attack"] if a not in self.controls]
         first = self.chosen.attack if self.chosen.attack in attacks else next(iter(attacks), "")
         found = {"perturbation": first}
-        for at, *_ in self.manifest["cells"]:
+        for at, *_ in cells_in(self.manifest).listed():
             if "explainer" in at and at["explainer"] not in self.controls:
                 for kind in self.manifest["metrics"][at["metric"]]["consumes"]:
                     found.setdefault(kind, at["explainer"])

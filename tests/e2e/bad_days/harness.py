@@ -121,7 +121,7 @@ class Call:
             p for p in self.helpers() if "forkserver" in " ".join(p.cmdline()) and p not in self.workers()
         ]
 
-    def no_orphans(self, patience: float = 20.0) -> None:
+    def no_orphans(self, patience: float = 60.0) -> None:
         end = time.monotonic() + patience
         while (left := self.helpers()) and time.monotonic() < end:
             time.sleep(0.05)

@@ -143,3 +143,19 @@ def test_a_column_of_medians_on_a_board(made):
     expected = compare_rows([Scores(list(y), [None] * 3, 60) for y in rows], "score", quantile=0.5)
     (pair,) = column.ranking.pairs
     assert pair.p == expected.p[0]
+
+
+def test_many_scores_at_the_largest_value_leave_a_width():
+    # 12 of 20 scores are the largest: whether the median lies there is far from sure
+    scores = np.r_[np.linspace(0, 0.9, 8), np.ones(12)]
+    up, down = one([scores]), one([-scores])
+    assert (up.value, up.high) == (1.0, 1.0)
+    assert up.low < 0.9
+    assert (down.low, down.high) == (-up.high, pytest.approx(-up.low, abs=0.2))
+
+
+def test_a_failure_value_stands_where_every_score_is_0_or_1():
+    # scores that are all 0 or 1 may come as bools
+    row = Scores([np.array([False, True, True])], [np.array([False, True, True])], 3, True)
+    assert with_failure(row, INF).values[0].tolist() == [INF, 1.0, 1.0]
+    assert with_failure(row, 0.25).values[0].tolist() == [0.25, 1.0, 1.0]

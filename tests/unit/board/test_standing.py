@@ -5,7 +5,7 @@ import pytest
 
 from benchmark_core.board import boards_of, make_board
 from benchmark_core.board.standing import worst_of
-from benchmark_core.board.statistics import Scores
+from benchmark_core.board.statistics import Scores, estimate_rows
 
 N = 120
 
@@ -123,6 +123,42 @@ def test_a_stronger_attack_that_does_worse_is_flagged(made):
         },
     )
     assert found == {"odd": {"pgd above fgsm"}, "rising": {"rises with eps"}, "fine": set()}
+
+
+@pytest.mark.parametrize("index", [np.arange(N) + 7, np.arange(N // 2)])
+def test_attacks_on_other_samples_are_not_compared(made, index):
+    rng = np.random.default_rng(0)
+    for s in range(made.seeds):
+        made.add(right(rng, 0.2), metric="robust-accuracy", seed=s, attack="fgsm 0.1")
+        scores = right(rng, 0.9)[: len(index)]
+        made.add(scores, index, metric="robust-accuracy", seed=s, attack="pgd 0.1")
+    made.board("b", ("dataset", "defense"))
+    full = {**made.manifest, "methods": {"attack": METHODS}}
+    (row,) = make_board(made.store, full, boards_of(full)[0]).blocks[0].rows
+    assert row.flags == ()
+
+
+def test_the_worst_of_means_over_targets_is_no_share(made):
+    rng = np.random.default_rng(1)
+    for defense in ("A", "B"):
+        for s in range(made.seeds):
+            where = {"metric": "robust-accuracy", "seed": s, "defense": defense}
+            made.add(right(rng, 0.6), attack="fgsm 0.1", **where)  # worst target: 0 or 1
+            made.add(rng.integers(0, 5, N) / 4, attack="pgd 0.1", **where)  # mean over four targets
+    block = board(made)
+    assert [c.kind for c in block.columns] == ["bernoulli", "score", "score"]
+    scores = Scores([np.asarray(v) for v in _worst_values(made, "A")], [None] * made.seeds, N)
+    expected = estimate_rows([scores], "score", (0.0, 1.0))[0]
+    found = next(r for r in block.rows if r.at["defense"] == "A").cells[2].estimate
+    assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+
+
+def _worst_values(made, defense):
+    by_seed: dict[int, list[np.ndarray]] = {}
+    for at, key, *_ in made.cells:
+        if at["defense"] == defense:
+            by_seed.setdefault(at["seed"], []).append(made.store.tensors(key, numpy=True)["values"])
+    return [np.minimum(*pair) for pair in by_seed.values()]
 
 
 def test_what_no_test_can_tell_is_not_flagged(made):

@@ -45,7 +45,7 @@ def test_text(tables):
     assert "20.0 (2/3)" in lines[3]
     assert lines[3].endswith("14/15")
     assert lines[4].endswith("15/15")
-    assert lines[5] == "No row can be separated from another with 3 seeds and 100 samples."
+    assert lines[5] == "No row can be separated from another on accuracy with 3 seeds and 100 samples."
     assert "* low-validity" in lines[6]
     assert "Incomplete: 1 cell of 1 row missing" in lines[7]
 

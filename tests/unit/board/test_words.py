@@ -66,7 +66,7 @@ def test_decimals(numbers, shown):
 
 def test_verdicts_of_columns():
     nothing = ranking([0, 0, 0], seeds=3)
-    said = "No row can be separated from another with 3 seeds and 40 samples."
+    said = "No row can be separated from another on accuracy with 3 seeds and 40 samples."
     assert words.verdict("accuracy", names(nothing), nothing) == said
     one = ranking([0, 0, 3])
     assert words.verdict("accuracy", names(one), one) == "m2 is better than every other row on accuracy."

@@ -46,6 +46,8 @@ def store(tmp_path) -> Store:
         Scores(torch.rand(4).double(), torch.tensor([True, False, True, True])),
         blobs(),
         {"weight": torch.rand(3, 2), "bias.inner": torch.rand(2)},
+        {"tied": (w := torch.rand(3, 2)), "again": w, "part": w[1:], "flipped": w.T, "none": torch.rand(0)},
+        Perturbation(w, {"row": w[:, 0], "same": w[0]}),
     ],
     ids=lambda r: type(r).__name__,
 )
