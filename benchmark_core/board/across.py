@@ -126,7 +126,16 @@ def _attacks(table: Table, manifest: Mapping[str, Any]) -> list[str]:
         for name, value in first.items()
         if value is not None and all(name in other and other[name] == value for other in others)
     ]
-    return [f"{_who(attacks, manifest)}: {', '.join(shared)}."] if shared else []
+    told = [f"{_who(attacks, manifest)}: {', '.join(shared)}."] if shared else []
+    # A radius says how strong an attack is: it is told wherever the header does not.
+    told += [
+        f"{label}: eps={_param(params['eps'])}."
+        for label in attacks
+        if (params := methods[label]["params"]).get("eps") is not None
+        and "eps=" not in label
+        and not any(part.startswith("eps=") for part in shared)
+    ]
+    return [" ".join(told)] if told else []
 
 
 def _who(attacks: Sequence[str], manifest: Mapping[str, Any]) -> str:

@@ -52,11 +52,9 @@ def notes_of(across: Across) -> list[str]:
     if across.critical is not None:
         return [words.MEAN_RANKS.format(k=compared)]
     if compared < 2:
-        return [words.NO_MEAN_RANKS]
+        return []
     needed, there = across.needed, len(across.blocks)
-    return [
-        f"{words.NO_MEAN_RANKS} Comparing {compared} rows over datasets takes {needed}; there are {there}."
-    ]
+    return [f"A test over datasets of {compared} rows takes {needed} datasets; there are {there}."]
 
 
 def defense_lines(tables: Sequence[Table], *, least: int) -> list[str]:

@@ -32,7 +32,6 @@ TURNED = "above 0, more robust goes with better explained."
 CHOSEN = "The defenses were chosen, not drawn: p describes this list only."
 MEAN_RANK_AXIS = "mean rank among these {k} rows"
 MEAN_RANKS = "Mean ranks are among these {k} rows: who leads depends on who else is on the board."
-NO_MEAN_RANKS = "No mean rank: it depends on who else is on the board."
 DEFAULT_TOLERANCE = "The tolerance is a default; nobody declared one."
 REPRODUCTION = (
     "A reproduction differs in code and settings too: this is a fact about two numbers, "

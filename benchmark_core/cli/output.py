@@ -32,7 +32,7 @@ def note(text: str = "") -> None:
 
 
 def say_json(value: Any) -> None:
-    """One JSON document. JSON has no infinity and no NaN: the texts `inf`, `-inf` and `nan` stand for them."""
+    """One JSON document. Where JSON has no number stand the texts `inf`, `-inf` and `nan`."""
     sys.stdout.write(json.dumps(_plain(value), indent=1, allow_nan=False) + "\n")
 
 

@@ -118,7 +118,7 @@ def test_every_form_says_it(across):
     assert lines[2].split()[:2] == ["A", "4-0-1"]
     assert lines[2].endswith("3 of 3")
     assert lines[4].split()[:3] == ["C", "0-1-3", "–"]
-    said = "No mean rank: it depends on who else is on the board. Comparing 2 rows over datasets takes 6"
+    said = "A test over datasets of 2 rows takes 6 datasets"
     assert said in " ".join(lines)
     assert "4-0-1" in render([table], "md")
     tex = render([table], "tex")
@@ -137,6 +137,20 @@ def test_only_the_column_that_orders_unless_wide(across, made):
     assert [a.column.metric for a in table.across] == ["accuracy", "sparseness"]
     assert render([table], "text").count("across 3 datasets") == 1
     assert render([table], "text", wide=True).count("across 3 datasets") == 2
+
+
+def test_a_radius_is_told_where_the_header_does_not():
+    from benchmark_core.board.across import completed
+    from benchmark_core.board.model import Block, Column, Table
+
+    methods = {
+        "pgd": {"params": {"eps": 0.3, "steps": 5}},
+        "fgsm eps=0.1": {"params": {"eps": 0.1, "steps": 5}},
+    }
+    columns = tuple(Column("m", {"attack": a}, {}, "", None, "score") for a in methods)
+    table = Table("s", 1, "b", (Block({"dataset": "d"}, ("defense",), columns, ()),))
+    told = completed(table, {"methods": {"attack": methods}}).notes
+    assert told == ("All attacks: steps=5. pgd: eps=0.3.",)
 
 
 def test_shared_params_of_attacks_are_told_once():
