@@ -5,18 +5,23 @@ This is what happens inside a worker, whatever the executor; it knows nothing of
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from ..errors import RobexError
 from ..registry import Registry
 from ..store import Store
+from ..store.codec import decode, encode
+from ..store.store import RECORD, RESULT
 from .batches import Report
 from .cost import reset_peak_memory
 from .draws import sub_seed
-from .guard import inputs_unchanged, process_unchanged
-from .inputs import Inputs, to
+from .guard import process_unchanged
+from .inputs import Inputs
 from .job import Job
 from .record import record_of
 from .stages import Stages
@@ -40,17 +45,22 @@ class Worker:
         run = Stages(self._inputs, job, device, report)
         who = f"{node.method.kind} {node.method.name}" if node.method else node.stage
         # Methods draw from the context; what they draw from a global generator is at least seeded.
-        with (
-            process_unchanged(sub_seed(node.seed, "global"), who),
-            inputs_unchanged(self._inputs, job, device, who),
-        ):
+        with process_unchanged(sub_seed(node.seed, "global"), who):
             result = run.run()
+            run.lent.check(who)
         self._inputs.check_files(node)
         seconds = time.perf_counter() - started
-        self.store.write(record_of(run, seconds), result)
+        written = self.store.write(record_of(run, seconds), result)
         if node.stage not in ("measure", "train"):
-            self._inputs.keep(node.key, device, to(result, device))
+            self._keep(written, result, device)
         return seconds
+
+    def _keep(self, written: Mapping[str, Any], result: Any, device: torch.device) -> None:
+        """Remember a result as it is read from the store; nothing when somebody else stored another first."""
+        key, digest = written["key"], written["artifacts"][RESULT]["sha256"]
+        with contextlib.suppress(FileNotFoundError):  # somebody removed it already
+            if digest in (self.store.folder(key) / RECORD).read_text():
+                self._inputs.keep(key, device, decode(*encode(result)))
 
 
 def _device(wanted: str) -> torch.device:

@@ -1,66 +1,43 @@
-"""What a method must leave as it found it: the inputs that other nodes read from memory, and the process."""
+"""What a method must leave as it found it in the process that other nodes share with it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import random
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
 
 from .checks import BrokenContract
 from .draws import seeded
-from .inputs import Inputs, tensors_of
-from .job import Job
-
-_NETWORKS = ("model", "reference_model")
-
-
-@contextlib.contextmanager
-def inputs_unchanged(from_store: Inputs, job: Job, device: torch.device, who: str) -> Iterator[None]:
-    """BrokenContract when a tensor or a network of the node's inputs was changed in place inside. What is in
-    memory is not what is stored any more then, so it is read anew."""
-    shared, networks = _shared(from_store, job, device)
-    before = [tensor._version for _, tensor in shared], [_set_up(n) for _, n in networks]
-    try:
-        yield
-    except BaseException:  # it may have changed them before it failed
-        for key in job.node.inputs.values():
-            from_store.forget(key)
-        raise
-    after = [tensor._version for _, tensor in shared], [_set_up(n) for _, n in networks]
-    if before != after:
-        changed = [role for (role, _), a, b in zip(shared, before[0], after[0], strict=True) if a != b]
-        changed += [f"{role}'s hooks, mode or gradients" for role, _ in networks]
-        for key in job.node.inputs.values():
-            from_store.forget(key)
-        raise BrokenContract(f"{who} changed the {changed[0]} it was given; work on a copy")
 
 
 @contextlib.contextmanager
 def process_unchanged(seed: int, who: str) -> Iterator[None]:
     """Global generators are seeded inside and as they were outside, and so are the environment variables,
-    which many a library sets. Whatever else was changed is put back and breaks the contract."""
-    environ, numpy_state, python_state = dict(os.environ), np.random.get_state(), random.getstate()  # noqa: NPY002
+    the filters of warnings and numpy's handling of errors, which many a library sets. Whatever else was
+    changed is put back and breaks the contract."""
+    environ, filters, numpy_errors = dict(os.environ), list(warnings.filters), np.geterr()
     before = [read() for _, read, _ in _SETTINGS]
     changed: list[str] = []
-    np.random.seed(seed)  # noqa: NPY002
-    random.seed(seed)
     try:
         with seeded(seed):
             yield
     finally:
-        np.random.set_state(numpy_state)  # noqa: NPY002
-        random.setstate(python_state)
         if dict(os.environ) != environ:
             os.environ.clear()
             os.environ.update(environ)
+        if warnings.filters != filters:
+            warnings.filters[:] = filters  # type: ignore[index]
+            with warnings.catch_warnings():  # which tells python that they changed
+                pass
+        np.seterr(**numpy_errors)
         for (name, read, write), old in zip(_SETTINGS, before, strict=True):
             if read() != old:
                 write(old)
@@ -90,7 +67,99 @@ def _set_handlers(handlers: tuple[Any, ...]) -> None:
             signal.signal(one, handler)
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = tuple(getattr(signal, one) for one in ("SIGINT", "SIGTERM", "SIGALRM") if hasattr(signal, one))
+
+
+def _alarm() -> tuple[bool, float]:
+    """(whether it will ring, seconds between its rings)"""
+    if not hasattr(signal, "getitimer"):
+        return False, 0.0
+    left, every = signal.getitimer(signal.ITIMER_REAL)
+    return left > 0, every
+
+
+def _no_alarm(before: tuple[bool, float]) -> None:
+    """Whoever set one sets it anew for every node."""
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+#: Where torch keeps precisions that can be read and set each by itself (2.9 on).
+_PRECISIONS: list[Any] = [
+    place
+    for place in (
+        *(getattr(torch.backends.cudnn, name, None) for name in ("conv", "rnn")),
+        getattr(torch.backends.cuda, "matmul", None),
+        *(getattr(torch.backends.mkldnn, name, None) for name in ("matmul", "conv", "rnn")),
+    )
+    if hasattr(place, "fp32_precision")
+]
+
+
+def _precision() -> tuple[Any, ...]:
+    try:
+        of_all = torch.get_float32_matmul_precision()
+    except RuntimeError:  # somebody set the places one by one
+        of_all = None
+    tf32 = () if _PRECISIONS else (torch.backends.cudnn.allow_tf32,)
+    return of_all, *(place.fp32_precision for place in _PRECISIONS), *tf32
+
+
+def _set_precision(before: tuple[Any, ...]) -> None:
+    of_all, *each = before
+    for place, value in zip(_PRECISIONS, each, strict=False):
+        place.fp32_precision = value
+    if not _PRECISIONS:
+        torch.backends.cudnn.allow_tf32 = each[0]
+    if of_all is not None:
+        torch.set_float32_matmul_precision(of_all)
+    for place, value in zip(_PRECISIONS, each, strict=False):  # which the line before set too
+        place.fp32_precision = value
+
+
+def _kernels() -> tuple[Any, ...]:
+    cudnn = torch.backends.cudnn
+    return torch.backends.mkldnn.enabled, cudnn.enabled, cudnn.benchmark, cudnn.deterministic
+
+
+def _set_kernels(before: tuple[Any, ...]) -> None:
+    cudnn = torch.backends.cudnn
+    torch.backends.mkldnn.enabled, cudnn.enabled, cudnn.benchmark, cudnn.deterministic = before
+
+
+_AUTOCAST = ("cpu", "cuda")
+
+
+def _autocast() -> tuple[Any, ...]:
+    return tuple((torch.is_autocast_enabled(d), torch.get_autocast_dtype(d)) for d in _AUTOCAST)
+
+
+def _set_autocast(before: tuple[Any, ...]) -> None:
+    for device, (enabled, dtype) in zip(_AUTOCAST, before, strict=True):
+        torch.set_autocast_enabled(device, enabled)
+        torch.set_autocast_dtype(device, dtype)
+
+
+def _anomalies() -> tuple[bool, bool]:
+    return torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
+
+
+#: Hooks that torch calls for every module of the process.
+_MODULE_HOOKS = [
+    found
+    for name, found in vars(torch_module).items()
+    if name.startswith("_global_") and isinstance(found, dict)
+]
+
+
+def _module_hooks() -> list[dict[int, Any]]:
+    return [dict(hooks) for hooks in _MODULE_HOOKS]
+
+
+def _set_module_hooks(before: list[dict[int, Any]]) -> None:
+    for hooks, old in zip(_MODULE_HOOKS, before, strict=True):
+        hooks.clear()
+        hooks.update(old)
+
 
 #: (name, read, write) of what belongs to the whole process.
 _SETTINGS: tuple[tuple[str, Callable[[], Any], Callable[[Any], Any]], ...] = (
@@ -110,37 +179,10 @@ _SETTINGS: tuple[tuple[str, Callable[[], Any], Callable[[Any], Any]], ...] = (
         torch.are_deterministic_algorithms_enabled,
         torch.use_deterministic_algorithms,
     ),
+    ("precision of torch", _precision, _set_precision),
+    ("choice of torch's kernels", _kernels, _set_kernels),
+    ("autocast of torch", _autocast, _set_autocast),
+    ("anomaly detection of torch", _anomalies, lambda old: torch.autograd.set_detect_anomaly(*old)),
+    ("hooks of all torch modules", _module_hooks, _set_module_hooks),
+    ("alarm", _alarm, _no_alarm),
 )
-
-
-def _shared(
-    from_store: Inputs, job: Job, device: torch.device
-) -> tuple[list[tuple[str, Tensor]], list[tuple[str, nn.Module]]]:
-    """(role, tensor) and (role, network) of all that other nodes read from this process's memory."""
-    inputs = job.node.inputs
-    tensors = [
-        (role.removeprefix("state:"), tensor)
-        for role, key in inputs.items()
-        if role not in _NETWORKS
-        for tensor in tensors_of(from_store.result(key, device))
-    ]
-    networks = [(role, from_store.model(inputs[role], job, device)) for role in _NETWORKS if role in inputs]
-    weights = [
-        (f"weights of the {role}", tensor)
-        for role, network in networks
-        for tensor in (*network.parameters(), *network.buffers())
-    ]
-    return tensors + weights, networks
-
-
-def _set_up(network: nn.Module) -> list[tuple[int, int, bool, bool]]:
-    """What a method may leave behind in a network besides its weights: hooks, training mode, gradients."""
-    return [
-        (
-            len(module._forward_hooks),
-            len(module._forward_pre_hooks),
-            module.training,
-            any(p.requires_grad for p in module.parameters(recurse=False)),
-        )
-        for module in network.modules()
-    ]

@@ -1,16 +1,14 @@
 """What nodes are made from: stored results and networks, recent ones kept in memory, and methods whose code
-is what the plan says.
+is what the plan says. Every call gives an instance of its own: what one node does to it no other node sees.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import RobexError
 from ..interfaces import Context, Task
@@ -21,6 +19,7 @@ from ..registry import Registry
 from ..spec import FileContent, MethodRef, has_marker, param_types
 from ..store import Store
 from .draws import generator, seeded, sub_seed
+from .frozen import Frozen, own_network, to
 from .job import Job
 
 #: Results kept in memory between nodes of one process: a trained model serves dozens of nodes in a row.
@@ -38,11 +37,12 @@ class Inputs:
 
     def create(self, ref: MethodRef) -> Any:
         """A method, after making sure that its code is what the key says."""
-        method = self.registry.create(ref)
         if (ref.kind, ref.name) not in self._checked:
+            with seeded(0):  # what a module draws when it is imported, it draws once in a process
+                self.registry.create(ref)
             self.registry.check_code(self.registry.get(ref.kind, ref.name))
             self._checked.add((ref.kind, ref.name))
-        return method
+        return self.registry.create(ref)
 
     def check_identity(self, node: Node) -> None:
         """RobexError if a node was planned with other code than this process has."""
@@ -61,29 +61,44 @@ class Inputs:
 
     def result(self, key: str, device: torch.device) -> Any:
         """The stored result of a node, on the device."""
-        if (key, str(device)) in self._recent:
-            self._recent.move_to_end((key, str(device)))
-            return self._recent[key, str(device)]
-        return self.keep(key, device, to(self.store.result(key), device))
+        return self.frozen(key, device).instance()
+
+    def frozen(self, key: str, device: torch.device) -> Frozen:
+        """What `result` gives instances of."""
+        place = key, str(device)
+        if place not in self._recent:
+            self.keep(key, device, self.store.result(key))
+        self._recent.move_to_end(place)
+        return self._recent[place]
 
     def model(self, key: str, job: Job, device: torch.device) -> nn.Module:
-        """A trained network, rebuilt from its architecture and stored weights."""
-        place = (key, f"{device} model")
+        """A trained network, frozen and in eval mode."""
+        try:
+            return own_network(self.pristine(key, job, device))
+        except Exception:  # it holds something that cannot be copied, as a tensor that was computed
+            return self._rebuilt(key, job, device)
+
+    def pristine(self, key: str, job: Job, device: torch.device) -> nn.Module:
+        """The network that `model` copies, for reading only."""
+        place = key, f"{device} model"
         if place not in self._recent:
-            node = job.models[key]
-            task: Task = self.result(node.inputs["task"], device)
-            network = self.build(node, task, device)
-            network.load_state_dict(self.store.result(key))
-            self._recent[place] = network.to(device).eval().requires_grad_(False)
+            self._recent[place] = self._rebuilt(key, job, device)
             self._trim()
         self._recent.move_to_end(place)
         return self._recent[place]
 
+    def _rebuilt(self, key: str, job: Job, device: torch.device) -> nn.Module:
+        """A network from its architecture and stored weights."""
+        node = job.models[key]
+        network = self.build(node, self.result(node.inputs["task"], device), device)
+        network.load_state_dict(self.store.result(key))
+        return network.to(device).eval().requires_grad_(False)
+
     def build(self, node: Node, task: Task, device: torch.device) -> nn.Module:
         """The untrained network of a training node, with its seeded initial weights."""
         assert node.builds is not None
-        architecture = self.create(node.builds)
         with seeded(sub_seed(node.seed, "weights")):
+            architecture = self.create(node.builds)
             context = Context(
                 task=task,
                 device=device,
@@ -92,43 +107,14 @@ class Inputs:
             )
             return architecture.build(task, context).to(device)
 
-    def forget(self, key: str) -> None:
-        """Drop a result from memory: it is not what is stored any more."""
-        for place in [place for place in self._recent if place[0] == key]:
-            del self._recent[place]
-
-    def keep(self, key: str, device: torch.device, value: Any) -> Any:
-        self._recent[key, str(device)] = value
+    def keep(self, key: str, device: torch.device, stored: Any) -> None:
+        """Remember what is stored under a key."""
+        self._recent[key, str(device)] = Frozen(to(stored, device))
         self._trim()
-        return value
 
     def _trim(self) -> None:
         while len(self._recent) > _CACHED_RESULTS:
             self._recent.popitem(last=False)
-
-
-def tensors_of(value: Any) -> Iterator[Tensor]:
-    """All tensors of a result."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from tensors_of(inner)
-    elif dataclasses.is_dataclass(value):
-        for f in dataclasses.fields(value):
-            yield from tensors_of(getattr(value, f.name))
-
-
-def to(value: Any, device: torch.device) -> Any:
-    """A result with all its tensors on the device."""
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, Mapping):
-        return {k: to(v, device) for k, v in value.items()}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: to(getattr(value, f.name), device) for f in dataclasses.fields(value)}
-        return dataclasses.replace(value, **fields)
-    return value
 
 
 def _names_files(ref: MethodRef) -> bool:

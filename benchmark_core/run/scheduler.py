@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import RobexError
 from ..plan.model import STAGES, Node, Plan
-from ..store import Store, StoreError
+from ..store import DamagedNode, Store, StoreError
 from .estimate import Estimator, count_places, place_of
 from .events import (
     Event,
@@ -185,6 +185,9 @@ class Scheduler:
         self._running.discard(key)
         if news.status == "done":
             self._finish(key, node, news.seconds)
+        elif news.status in ("timeout", "memory", "lost") and self.store.has(key):
+            # It was stopped between the storing of its result and the telling.
+            self._finish(key, node, news.seconds or self._seconds(key))
         elif news.status == "damaged" and self._tries[key] <= 1 + len(node.inputs):
             self._recompute(news.damaged_key, key)
             self.emit(Warned(f"{self.store.path}: {news.message}; it is computed again (kept as .bad)"))
@@ -207,6 +210,13 @@ class Scheduler:
                 if not self._waits[fed]:
                     heapq.heappush(self._ready, (self._order[fed], fed))
         self.emit(NodeFinished(key, node.stage, node.title, seconds, self._expected()))
+
+    def _seconds(self, key: str) -> float:
+        """What a stored node took; 0 if it is damaged, which its readers find out."""
+        try:
+            return self.store.record(key)["cost"]["total_seconds"]
+        except DamagedNode:
+            return 0.0
 
     def _expected(self) -> float | None:
         """Seconds until the run ends, if all slots stay busy."""

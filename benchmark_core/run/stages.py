@@ -29,8 +29,10 @@ from .checks import BrokenContract
 from .cost import Stopwatch, TrainingCounter
 from .counted import CountedModel
 from .draws import generator
+from .frozen import own
 from .inputs import Inputs
 from .job import Job
+from .lent import Lent
 from .select import select_samples
 
 
@@ -40,6 +42,7 @@ class Stages:
     def __init__(self, from_store: Inputs, job: Job, device: torch.device, report: Report) -> None:
         self.from_store, self.registry = from_store, from_store.registry
         self.job, self.node, self.device, self.report = job, job.node, device, report
+        self.lent = Lent(from_store, job, device)
         self.batch_size = job.batch_size
         self.watch = Stopwatch(device)
         self.notes: dict[str, float] = {}
@@ -132,7 +135,8 @@ class Stages:
         with self.watch.running():
             result = self._in_batches(self.node, method, model, x, y, rows, self._target(rows), self.report)
         produces = "perturbation" if isinstance(spec, AttackSpec) else getattr(spec, "produces", "")
-        checks.check_result(self._ref, spec, produces, result, x, self._task)
+        task = self.lent.fresh(self.node.inputs["task"])
+        checks.check_result(self._ref, spec, produces, result, x, task)
         for name, values in getattr(result, "notes", {}).items():
             self.notes[name] = float(values.double().mean()) if len(values) else 0.0
         return result
@@ -205,7 +209,8 @@ class Stages:
             call = method.perturb if isinstance(spec, AttackSpec) else method.explain
             try:
                 # A copy: a method that works in place must not change what its result is checked against.
-                parts.append(call(model, x[start:stop].clone(), y[start:stop].clone(), context))
+                # Nor is its result what the method goes on with: memory that it uses again, or a graph.
+                parts.append(own(call(model, x[start:stop].clone(), y[start:stop].clone(), context)))
             except torch.cuda.OutOfMemoryError:
                 if whole or self.batch_size == 1:
                     raise RobexError(f"GPU out of memory at batch {self.batch_size}") from None
@@ -235,7 +240,7 @@ class Stages:
         return self.from_store.create(self._ref)
 
     def _result(self, role: str) -> Any:
-        return self.from_store.result(self.node.inputs[role], self.device)
+        return self.lent.result(role, self.node.inputs[role])
 
     @property
     def _task(self) -> Task:
@@ -246,7 +251,7 @@ class Stages:
         return self._result("selection")
 
     def _model(self, role: str) -> CountedModel:
-        model = CountedModel(self.from_store.model(self.node.inputs[role], self.job, self.device))
+        model = CountedModel(self.lent.network(role, self.node.inputs[role]))
         self.counted.append(model)
         return model
 
@@ -267,7 +272,7 @@ class Stages:
     def _context_fields(self, ids: Tensor, node: Node | None = None) -> dict[str, Any]:
         node = node or self.node
         states = {
-            role.removeprefix("state:"): self.from_store.result(key, self.device)
+            role.removeprefix("state:"): self.lent.result(role, key)
             for role, key in node.inputs.items()
             if role.startswith("state:")
         }

@@ -1,7 +1,8 @@
 """Results as tensors plus JSON: what a node returns, taken apart for safetensors and put together again.
 
 A dataclass becomes {field: tensor} (mappings of tensors as `field.name`) and a JSON object of its other
-fields. A plain mapping of tensors (weights, prepared states) is stored under its own names.
+fields. A plain mapping of tensors (weights, prepared states) is stored under its own names. Of tensors that
+share memory (tied weights), each is stored.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def encode(result: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
     import torch
 
     if isinstance(result, Mapping):
-        return "Tensors", {name: _plain(t) for name, t in result.items()}, {}
+        return "Tensors", _apart({name: _plain(t) for name, t in result.items()}), {}
     tensors: dict[str, Any] = {}
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(result):
@@ -44,7 +45,7 @@ def encode(result: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
             tensors.update({f"{field.name}.{k}": _plain(v) for k, v in value.items()})
         elif value is not None:
             fields[field.name] = value
-    return type(result).__name__, tensors, fields
+    return type(result).__name__, _apart(tensors), fields
 
 
 def decode(type_name: str, tensors: Mapping[str, Any], fields: Mapping[str, Any]) -> Any:
@@ -67,3 +68,12 @@ def decode(type_name: str, tensors: Mapping[str, Any], fields: Mapping[str, Any]
 
 def _plain(tensor: Any) -> Any:
     return tensor.detach().cpu().contiguous()
+
+
+def _apart(tensors: dict[str, Any]) -> dict[str, Any]:
+    """The same without shared memory, which safetensors refuses: all but the first are copied."""
+    first: dict[int, str] = {}
+    return {
+        name: t if first.setdefault(t.untyped_storage().data_ptr(), name) == name else t.clone()
+        for name, t in tensors.items()
+    }

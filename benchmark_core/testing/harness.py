@@ -61,14 +61,16 @@ def engine_accepts(expected: str) -> Iterator[None]:
 @dataclass(frozen=True)
 class How:
     """How a method is called. rows: which of the world's samples (None: all). aim: what `ctx.target` is
-    (`default`: none for attacks, the world's for counterfactuals). network: see `World.networks`. consumes:
-    the result that a metric measures; its notes say that everything succeeded if it is `boasting`."""
+    (`default`: none for attacks, the world's for counterfactuals). network: see `World.networks`. batch_size:
+    what `ctx.batch_size` is. consumes: the result that a metric measures; its notes say that everything
+    succeeded if it is `boasting`."""
 
     rows: tuple[int, ...] | None = None
     seed: int = 0
     goal: Goal = "perturbation"
     aim: Literal["default", "target", "other"] = "default"
     network: str = "trained"
+    batch_size: int = 256
     consumes: str = ""
     boasting: bool = False
 
@@ -168,6 +170,7 @@ class Trial:
             "device": torch.device("cpu"),
             "generator": torch.Generator().manual_seed(how.seed + 1),
             "random": SampleRandom(how.seed, ids[:0] if per_call else ids),
+            "batch_size": how.batch_size,
             "states": states,
             "progress": lambda done, total: told.append((done, total)),
             "make": self.registry.create,
@@ -315,7 +318,7 @@ def _random_states() -> dict[str, Any]:
 
 
 def _network(model: CountedModel) -> dict[str, Any]:
-    """All that a method may change in a network: weights, gradients, hooks, mode."""
+    """All that a method may change in a network: weights, gradients, hooks, mode, `forward` itself."""
     found: dict[str, Any] = {}
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         found[f"weight {name.removeprefix('model.')}"] = tensor.detach().clone()
@@ -325,8 +328,14 @@ def _network(model: CountedModel) -> dict[str, Any]:
         found[f".grad of {name}"] = None if p.grad is None else p.grad.clone()
     for name, module in model.named_modules():
         name = name.removeprefix("model.") or "the model"
-        hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
+        hooks = (
+            module._forward_hooks,
+            module._forward_pre_hooks,
+            module._backward_hooks,
+            module._backward_pre_hooks,
+        )
         found[f"hooks of {name}"] = [len(h) for h in hooks]
+        found[f"forward of {name}"] = vars(module).get("forward")
         found[f"train/eval mode of {name}"] = module.training
     return found
 
@@ -361,13 +370,24 @@ def _same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and a == b
 
 
-# --- comparing results ---------------------------------------------------------------------------------
+# --- looking at results --------------------------------------------------------------------------------
+
+
+def expect_detached(result: Any) -> None:
+    """Results are numbers: they keep no graph alive."""
+    graph = [name for name, tensor in tensors_in(result) if tensor.requires_grad]
+    expect(
+        not graph,
+        "results are detached: no tensor in them requires a gradient",
+        f"{', '.join(graph[:3])} requires one; call .detach()",
+    )
 
 
 def tensors_of(result: Any) -> dict[str, Tensor]:
     """A result as named tensors, as the store would keep it. Scores count only where they are valid."""
     if isinstance(result, nn.Module):
-        return {name: t.detach().clone() for name, t in result.state_dict().items()}
+        state = result.state_dict()  # what is no tensor in it cannot be stored: another case
+        return {name: t.detach().clone() for name, t in state.items() if isinstance(t, Tensor)}
     tensors = encode(result)[1]
     if isinstance(result, Scores) and result.valid is not None:
         tensors["values"] = tensors["values"].masked_fill(~tensors["valid"], 0)

@@ -21,7 +21,7 @@ from ..registry import GROUP, Origin, Registry
 from ..spec import DatasetSpec, MethodSpec
 from ..suite.methods import make_ref
 from .cases import CASES, Case
-from .cases.table import CONTRACTS
+from .cases.sections import PAGE, SECTIONS
 from .harness import Breach, Trial, said
 from .worlds import World, make_world, standard_worlds
 
@@ -364,14 +364,16 @@ def _told(source: str, case: str, anchor: str, check: Callable[[Plugin], None], 
     try:
         check(plugin)
     except Breach as breach:
-        raise Failure(_message(f"plugin/{source}", case, "", breach, f"{CONTRACTS}#{anchor}")) from None
+        raise Failure(_message(f"plugin/{source}", case, "", breach, f"{PAGE}#{anchor}")) from None
 
 
 def _message(method: str, case: str, where: str, breach: Breach, read: str) -> str:
+    """What is shown. The contract is quoted: an installed robex comes without the pages that explain it."""
     place = f" ({where})" if where else ""
+    page, _, anchor = read.partition("#")
+    contract = f"{SECTIONS[anchor]} ({read})" if page == PAGE and anchor in SECTIONS else read
     return (
         f"{method} breaks a contract: {case}{place}\n"
         f"  expected: {breach.expected}\n"
-        f"  happened: {breach.happened}\n"
-        f"  read:     {read}"
+        f"  happened: {breach.happened}" + (f"\n  contract: {contract}" if contract else "")
     )

@@ -39,7 +39,8 @@ def test_a_broken_method_fails_the_case_meant_for_it(method, case):
     if case:
         lines = failed[case].splitlines()
         assert lines[0].startswith(f"{method} breaks a contract: {case}")
-        assert [line.split(":")[0].strip() for line in lines[1:]] == ["expected", "happened", "read"]
+        assert [line.split(":")[0].strip() for line in lines[1:]] == ["expected", "happened", "contract"]
+        assert "docs/contracts.md#" in lines[-1].partition(". (")[2]
     assert all(reason.endswith(f"see {case}") for reason in skipped.values())
 
 

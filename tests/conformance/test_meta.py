@@ -13,6 +13,7 @@ from benchmark_core.registry import Registry
 from benchmark_core.spec import MethodRef, param_types
 from benchmark_core.suite import read
 from benchmark_core.testing.cases import CASES
+from benchmark_core.testing.cases.sections import SECTIONS
 from benchmark_core.testing.kit import collect
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +78,10 @@ def test_every_case_is_explained():
     sections = {
         t.lower().replace(" ", "-"): part for t, part in zip(titles, text.split("\n## ")[1:], strict=True)
     }
+    assert sections.keys() == SECTIONS.keys()
+    for anchor, sentence in SECTIONS.items():  # what messages quote
+        _, _, words = sections[anchor].partition("\n")
+        assert " ".join(words.split()).startswith(sentence), anchor
     for case in CASES:
         page, _, anchor = case.read.partition("#")
         assert page == "docs/contracts.md"

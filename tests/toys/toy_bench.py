@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -47,7 +48,8 @@ Behaviour = Literal[
     "good", "raise", "sleep", "eat", "crash", "nan", "shape", "ball", "box", "flaky", "interrupt",
     "weights", "hook", "mode", "task", "input", "exit", "keyboard", "deaf", "stubborn", "family", "chatty",
     "folder", "handlers", "threads", "dtype", "device", "grad", "settings",
-    "fury",
+    "fury", "data", "backward-hook", "forward", "numpy", "module-hooks", "precision", "kernels", "autocast",
+    "anomaly", "alarm", "attached", "reused", "numpy-draw", "python-draw",
 ]  # fmt: skip
 
 
@@ -76,6 +78,7 @@ def register_methods():
     yield MethodSpec.dataset("toy", here("ToyData"), params=ToyDataParams, input="tabular")
     yield MethodSpec.dataset("toy-image", here("ToyImages"), input="image")
     yield MethodSpec.model("toy-linear", here("ToyLinear"))
+    yield MethodSpec.model("toy-drawn", here("ToyDrawn"))
     yield MethodSpec.model("toy-conv", here("ToyLinear"), accepts=("image",))
     yield MethodSpec.defense("toy-train", here("ToyTrain"), params=ToyTrainParams)
     yield MethodSpec.defense("toy-nest", here("ToyNest"), params=ToyNestParams)
@@ -153,6 +156,20 @@ class ToyLinear(robex.Model):
         return Linear()
 
 
+class ToyDrawn(ToyLinear):
+    """Draws weights from every global generator."""
+
+    def build(self, task, ctx):
+        import numpy as np
+        import torch
+
+        network = super().build(task, ctx)
+        drawn = np.random.normal(size=network.head.weight.shape) + random.random()  # noqa: NPY002
+        with torch.no_grad():
+            network.head.weight.copy_(torch.from_numpy(drawn))
+        return network
+
+
 class ToyTrain(robex.Defense):
     def train(self, model, task, ctx):
         import torch
@@ -181,6 +198,10 @@ class ToyNest(robex.Defense):
             torch.nn.functional.cross_entropy(model(x), task.y_train).backward()
             optimiser.step()
         return model
+
+
+#: Shape -> memory that an attack uses again.
+_memory = {}
 
 
 class ToyShift(robex.Attack):
@@ -241,6 +262,8 @@ class ToyShift(robex.Attack):
             torch.manual_seed(3)
             np.random.seed(3)  # noqa: NPY002
             random.seed(3)
+            warnings.simplefilter("error")
+            np.seterr(all="raise")
         if p.behave == "flaky" and not os.path.exists(p.marker):
             open(p.marker, "w").close()
             os.kill(os.getpid(), 9)
@@ -254,6 +277,28 @@ class ToyShift(robex.Attack):
             model.model.register_forward_hook(lambda module, args, out: -out)
         if p.behave == "mode":
             model.train()
+        if p.behave == "data":  # which torch does not count as a change
+            for weight in model.parameters():
+                weight.data.add_(weight.data.sign())
+        if p.behave == "backward-hook":
+            model.model.head.register_full_backward_hook(lambda module, inner, outer: (-inner[0],))
+        if p.behave == "forward":
+            inner = model.model.forward
+            model.model.forward = lambda z: inner(z).flip(1)
+        if p.behave == "numpy":
+            ctx.task.x_test.numpy()[:] = 0.5
+        if p.behave == "module-hooks":
+            torch.nn.modules.module.register_module_forward_hook(lambda module, args, out: -out)
+        if p.behave == "precision":
+            torch.set_float32_matmul_precision("medium")
+        if p.behave == "kernels":
+            torch.backends.mkldnn.enabled = False
+        if p.behave == "autocast":
+            torch.set_autocast_enabled("cpu", True)
+        if p.behave == "anomaly":
+            torch.autograd.set_detect_anomaly(True)
+        if p.behave == "alarm":
+            signal.alarm(0 if signal.getitimer(signal.ITIMER_REAL)[0] else 3)
         if p.behave == "task":
             ctx.task.y_test.zero_()
         if p.behave == "input":
@@ -262,6 +307,14 @@ class ToyShift(robex.Attack):
             return robex.Perturbation(x * float("nan"))
         if p.behave == "shape":
             return robex.Perturbation(x[:, :1])
+        if p.behave == "attached":
+            return robex.Perturbation(x.requires_grad_() * 1.0)
+        if p.behave == "reused":
+            memory = _memory.setdefault(x.shape, torch.empty_like(x))
+            return robex.Perturbation(memory.copy_((x + p.eps).clamp(ctx.task.lower, ctx.task.upper)))
+        if p.behave in ("numpy-draw", "python-draw"):
+            draw = np.random.uniform if p.behave == "numpy-draw" else random.uniform
+            return robex.Perturbation((x + p.eps * draw(-1, 1)).clamp(ctx.task.lower, ctx.task.upper))
         scale = {"ball": 3.0, "box": 1.0}.get(p.behave, 1.0)
         with torch.enable_grad():
             z = x.clone().requires_grad_()
@@ -309,6 +362,7 @@ class ToyRobust(robex.Metric):
 
 class ToySize(robex.Metric):
     def measure(self, result, model, ctx):
+        result.x_adv.numpy()  # refused of a tensor with a graph
         return robex.Scores((result.x_adv - ctx.x).flatten(1).abs().amax(1))
 
 

@@ -64,7 +64,8 @@ def _alarm(seconds: float) -> Iterator[None]:
     finally:
         armed = False
         signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
+        if before is not None:  # else it was not set from python, which cannot set it again
+            signal.signal(signal.SIGALRM, before)
 
 
 #: setitimer takes no more, seconds.

@@ -76,12 +76,32 @@ def _rows(x: Tensor) -> list[bytes]:
 @case("dataset", read="tasks")
 def normalises_by_training_inputs(trial: Trial) -> None:
     task: Task = trial.call().result
-    mean = torch.broadcast_to(task.mean, task.shape)
-    own = task.x_train.double().mean(0)
-    per_feature = mean.flatten() if task.mean.numel() == own.numel() else None
-    if per_feature is None:  # a mean a channel, or one for all
-        own = torch.stack([own.mean()]) if task.mean.numel() == 1 else own.flatten(1).mean(1)
-        per_feature = task.mean.flatten()
-    spread = task.x_train.double().std().clamp_min(1e-6)
-    off = (per_feature.double() - own.flatten()).abs().max()
+    x = task.x_train.double()
+    spread = x.std().clamp_min(1e-6)
+    own = _grouped(x, task.mean).mean(1)
+    off = (task.mean.flatten().double() - own).abs().max()
     expect(off <= 1e-3 * spread, "mean is that of the training inputs", f"it is off by {float(off):.3g}")
+    values = _grouped(x, task.std)
+    own, given = values.std(1, correction=0), task.std.flatten().double()
+    m = values.shape[1]
+    most = own * (m / max(m - 1, 1)) ** 0.5  # dividing by m or by m - 1, both are in use
+    varies = own > 1e-6 * spread  # a constant feature has any std above 0
+    wrong = varies & ((given < own * (1 - 1e-3)) | (given > most * (1 + 1e-3)))
+    expect(
+        not wrong.any(),
+        "std is that of the training inputs (any above 0 where they are constant)",
+        f"{int(wrong.sum())} of {len(own)} are another, such as {float(given[wrong][0]):.4g} instead of "
+        f"{float(own[wrong][0]):.4g}"
+        if wrong.any()
+        else "",
+    )
+
+
+def _grouped(x: Tensor, like: Tensor) -> Tensor:
+    """(k, m) the values of x that each of the k entries of a mean or std stands for: all of them, those of a
+    channel, or those of a feature."""
+    if like.numel() == 1:
+        return x.reshape(1, -1)
+    if like.numel() == x[0].numel():
+        return x.flatten(1).T
+    return x.transpose(0, 1).flatten(1)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...interfaces import Scores
 from ...run.checks import check_scores
 from ...spec import MetricSpec
-from ..harness import Breach, How, Trial, difference, engine_accepts, expect, tensors_of
+from ..harness import Breach, How, Trial, difference, engine_accepts, expect, expect_detached, tensors_of
 from .table import case
 
 
@@ -31,6 +31,7 @@ def returns_one_score_a_sample(trial: Trial) -> None:
             if isinstance(scores, Scores) and not isinstance(scores.values, Tensor):
                 raise Breach("Scores of tensors", f"values is {type(scores.values).__name__}")
             check_scores(trial.ref, anything, scores, trial.n)
+        expect_detached(scores)
 
 
 @case("metric", read="scores")
@@ -39,7 +40,21 @@ def stays_in_its_range(trial: Trial) -> None:
     for kind in spec.consumes:
         for aim in ("default", "target") if kind == "perturbation" else ("default",):
             with engine_accepts(f"scores in [{spec.range[0]:g}, {spec.range[1]:g}], as range= says"):
-                check_scores(trial.ref, spec, trial.call(How(consumes=kind, aim=aim)).result, trial.n)
+                scores = trial.call(How(consumes=kind, aim=aim)).result
+                check_scores(trial.ref, spec, scores, trial.n)
+            _expect_numbers(spec, scores)
+
+
+def _expect_numbers(spec: MetricSpec, scores: Scores) -> None:
+    """The engine keeps what is no number, and boards count it; on ordinary results there is none."""
+    values = scores.values if scores.valid is None else scores.values[scores.valid]
+    endless = spec.failure is not None and math.isinf(spec.failure)
+    bad = int((values.isnan() if endless else ~values.isfinite()).sum())
+    expect(
+        not bad,
+        "scores that are numbers; where none is defined, scores='conditional' and `valid` say so",
+        f"{bad} of {len(values)} valid scores are NaN{'' if endless else ' or infinite'}",
+    )
 
 
 @case("metric", read="scores")

@@ -11,7 +11,17 @@ from torch import Tensor
 from ...interfaces import Attribution, Counterfactual, Perturbation, Synthesis, Task
 from ...run.checks import check_result
 from ...spec import AttackSpec, ExplainerSpec, MethodRef, MethodSpec, NoParams
-from ..harness import Breach, Call, How, Trial, difference, engine_accepts, expect, tensors_of
+from ..harness import (
+    Breach,
+    Call,
+    How,
+    Trial,
+    difference,
+    engine_accepts,
+    expect,
+    expect_detached,
+    tensors_of,
+)
 from .table import PRODUCERS, case
 
 
@@ -53,6 +63,7 @@ def keeps_shape_and_dtype(trial: Trial) -> None:
         call = trial.call()
         _check(trial, call)
     result, n = call.result, trial.n
+    expect_detached(result)
     if isinstance(result, Attribution) and result.delta is not None:
         shape = tuple(getattr(result.delta, "shape", ()))
         expect(shape == (n,), f"delta of shape ({n},), F(x) - F(baseline) of each sample", f"it has {shape}")

@@ -38,7 +38,9 @@ def leaves_its_inputs(trial: Trial) -> None:
 def leaves_the_model(trial: Trial) -> None:
     changed = _touched(trial, "model")
     expect(
-        not changed, "weights, gradients, hooks and mode of the model are as before", f"changed: {changed}"
+        not changed,
+        "weights, gradients, hooks, mode and forward of the model are as before",
+        f"changed: {changed}",
     )
 
 
@@ -55,7 +57,7 @@ def leaves_global_random_state(trial: Trial) -> None:
 @case(read="leave-things-as-they-were")
 def leaves_the_process(trial: Trial) -> None:
     changed = _touched(trial, "settings")
-    expect(not changed, "threads, dtype, gradient mode, folder, ... are as before the call", changed)
+    expect(not changed, "threads, dtype, gradient mode, precision, hooks, ... are as before", changed)
 
 
 def _touched(trial: Trial, area: str) -> str:
@@ -95,6 +97,14 @@ def does_not_depend_on_the_batch(trial: Trial) -> None:
     }
     for kind in (kind for kind in kinds if kind != "synthesis"):
         whole = _rows_of(used.call(How(consumes=kind)))
+        fewer = How(batch_size=max(1, n // 2 - 1), consumes=kind)
+        parted = used.call(fewer, f"it runs with ctx.batch_size = {fewer.batch_size}")
+        if found := difference(whole, _rows_of(parted), tolerance):
+            raise Breach(
+                "the result of a sample does not depend on ctx.batch_size, which the engine lowers where "
+                "memory runs out",
+                f"with ctx.batch_size = {fewer.batch_size}: {found}",
+            )
         for words, parts in batches.items():
             for rows in parts:
                 part = _rows_of(used.call(How(rows=rows, consumes=kind), f"it runs on samples {words}"))

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from ...spec import KINDS, Kind, MethodSpec
 from ..harness import Trial
-
-CONTRACTS = "docs/contracts.md"
+from .sections import PAGE, SECTIONS
 
 PRODUCERS: tuple[Kind, ...] = ("attack", "explainer")
 CALLED: tuple[Kind, ...] = ("model", "defense", "attack", "explainer", "metric", "state")
@@ -20,15 +19,15 @@ class Case:
 
     kinds: the kinds of method it is about. check: raises `Breach` where the contract does not hold; it is
     called once for every small task, or once in all if it is not `per_task`. read: where the contract is
-    explained. applies: of which specs (others have no such item). rank: 0 that it runs, 1 the form of its
-    results, 2 that it repeats itself, 3 the rest; a case is run where all of lower rank hold, since it would
-    fail for the same reason.
+    explained, if anywhere. applies: of which specs (others have no such item). rank: 0 that it runs, 1 the
+    form of its results, 2 that it repeats itself, 3 the rest; a case is run where all of lower rank hold,
+    since it would fail for the same reason.
     """
 
     name: str
     kinds: tuple[Kind, ...]
     check: Callable[[Trial], None]
-    read: str = CONTRACTS
+    read: str = ""
     applies: Callable[[MethodSpec], bool] = lambda spec: True
     per_task: bool = True
     rank: int = 3
@@ -50,9 +49,9 @@ def case(
     """Enter a check into the table. The case has the function's name; `read` is a section of contracts.md."""
 
     def enter(check: Callable[[Trial], None]) -> Callable[[Trial], None]:
+        assert read in SECTIONS
         name = check.__name__.replace("_", "-")
-        where = f"{CONTRACTS}#{read}"
-        CASES.append(Case(name, kinds or KINDS, check, where, applies, per_task, rank))
+        CASES.append(Case(name, kinds or KINDS, check, f"{PAGE}#{read}", applies, per_task, rank))
         return check
 
     return enter

@@ -145,11 +145,13 @@ def prepares_tensors(trial: Trial) -> None:
         expect(not nan, expected, f"{name!r} has NaN values")
 
 
-@case("dataset", "state", read="states")
+@case("dataset", "model", "defense", "state", read="states")
 def can_be_stored(trial: Trial) -> None:
     expected = "tensors, and beside them plain text, numbers and lists of them"
+    result = trial.call().result
     try:
-        kind, tensors, fields = encode(trial.call().result)
+        kept = result.state_dict() if isinstance(result, nn.Module) else result
+        kind, tensors, fields = encode(kept)
         again = decode(kind, load(save(tensors)), json.loads(json.dumps(fields)))
     except Exception as error:
         raise Breach(expected, f"storing raised {type(error).__name__}: {error}") from None

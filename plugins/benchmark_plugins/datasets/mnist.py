@@ -18,7 +18,12 @@ _CHUNK = 10_000  # images at a time where float64 would take room
 
 class Mnist(Dataset):
     """Images (1, 28, 28), x = pixel / 255, or 2 pixel / 255 - 1 on the symmetric scale. One mean and one
-    standard deviation for all pixels (0.1307 and 0.3081 of the whole training set in [0, 1])."""
+    standard deviation for all pixels (0.1307 and 0.3081 of the whole training set in [0, 1]).
+
+    Random are which images train, which test, and the noise, each from a stream of its own: numpy's
+    RandomState([draw, 0]), [draw, 1], [draw, 2], frozen over its versions (NEP 19). So the test images depend
+    on `test`, `validation` and `draw` alone.
+    """
 
     params: MnistParams
 
@@ -31,15 +36,15 @@ class Mnist(Dataset):
             images, y_train = images[:cut], y_train[:cut]
         else:
             test_images, y_test = _read(ctx, "t10k", 10_000)
-        random = np.random.RandomState(p.draw)  # its stream is frozen over numpy versions (NEP 19)
-        rows = choose(y_train, p.train, p.subset, random, "train")
+        for_train, for_test, for_noise = (np.random.RandomState([p.draw, i]) for i in range(3))
+        rows = choose(y_train, p.train, p.subset, for_train, "train")
         x_train, y_train = self._scaled(images[rows]), y_train[rows]
-        rows = choose(y_test, p.test, p.subset, random, "test")
+        rows = choose(y_test, p.test, p.subset, for_test, "test")
         x_test, y_test = self._scaled(test_images[rows]), y_test[rows]
         low, high = (0.0, 1.0) if p.scale == "unit" else (-1.0, 1.0)
         if p.noise:
             for part in x_train.split(_CHUNK):
-                part += p.noise * torch.from_numpy(random.standard_normal(part.shape)).float()
+                part += p.noise * torch.from_numpy(for_noise.standard_normal(part.shape)).float()
             low, high = min(low, x_train.min().item()), max(high, x_train.max().item())
         shape = x_train.shape[1:]
         mean, std = _moments(x_train)

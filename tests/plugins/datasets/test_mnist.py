@@ -91,6 +91,21 @@ def test_subsets(small):
     assert not torch.equal(drawn, small(train=30, subset="random", draw=4).x_train)
 
 
+def test_random_choices_and_noise_come_from_streams_of_their_own(small):
+    base = small(subset="random", draw=3, train=30, test=20)
+    others = ({"train": 40}, {"train": None}, {"train": 30, "noise": 0.1})
+    for params in others:
+        assert torch.equal(small(subset="random", draw=3, test=20, **params).x_test, base.x_test), params
+    assert torch.equal(small(subset="random", draw=3, train=30, test=50).x_train, base.x_train)
+    assert not torch.equal(base.x_test, small(subset="random", draw=4, train=30, test=20).x_test)
+    # the noise does not depend on how the images were chosen
+    noise = [
+        small(train=30, draw=3, noise=0.1, subset=s).x_train - small(train=30, draw=3, subset=s).x_train
+        for s in ("first", "random")
+    ]
+    torch.testing.assert_close(*noise)
+
+
 def test_a_balanced_subset_takes_the_first_of_each_class():
     y = np.array([3, 0, 0, 1, 2, 0, 1, 3, 4, 5, 6, 7, 8, 9, 4, 5, 6, 7, 8, 9, 2], np.uint8)
     rows = choose(y, 20, "balanced", np.random.RandomState(0), "train")
