@@ -114,10 +114,10 @@ def _value(estimate: Estimate | None) -> float | None:
 
 def _attacks(table: Table, manifest: Mapping[str, Any]) -> list[str]:
     """`All attacks: eps=0.1.`: the headers name attacks by what tells them apart."""
-    methods = manifest.get("methods", {}).get("attack", {})
+    methods: Mapping[str, Any] = manifest.get("methods", {}).get("attack", {})
     places = [at for b in table.blocks for at in (b.at, *(r.at for r in b.rows), *(c.at for c in b.columns))]
     named = {at.get(c) for at in places for c in ("attack", "on")} - set(manifest.get("controls", ()))
-    attacks = [label for label in methods if label in named]
+    attacks: list[str] = [label for label in methods if label in named]
     if not attacks:
         return []
     first, *others = (methods[label]["params"] for label in attacks)

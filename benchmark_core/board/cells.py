@@ -339,7 +339,8 @@ class Reader:
             return None, None
         (_, _, n, dtype, place, held, binary, masked), data = fact
         if place is not None:
-            values = self._part(key, *place, n, np.dtype(dtype))
+            offset, crc = place
+            values = self._part(key, offset, crc, n, np.dtype(dtype))
             if values is None:
                 return None, None
         elif binary:
