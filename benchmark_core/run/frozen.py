@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 import mmap
 import os
 import tempfile
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 #: A tensor begins where torch would let it begin, bytes.
 _ALIGNED = 64
@@ -69,44 +67,6 @@ class _Place:
     """Where in the file a tensor lies: (offset, dtype, shape)."""
 
     place: tuple[int, torch.dtype, torch.Size]
-
-
-def own_network(network: nn.Module) -> nn.Module:
-    """A copy of a frozen network, hooks and all: what deepcopy gives, in a fraction of its time for the usual
-    modules, which are a dozen empty dictionaries each."""
-    modules = list(network.modules())
-    if any(_copies_itself(type(module)) for module in modules):
-        return copy.deepcopy(network)
-    memo: dict[int, Any] = {id(module): object.__new__(type(module)) for module in modules}
-    memo[id(None)] = None
-    for tensor in (*network.parameters(), *network.buffers()):
-        memo[id(tensor)] = copy.deepcopy(tensor)
-    for module in modules:
-        own = memo[id(module)].__dict__
-        for name, value in vars(module).items():
-            if type(value) in _ATOMS:
-                own[name] = value
-            elif name == "_compiled_call_impl":  # it calls the network it was compiled from
-                continue
-            elif type(value) in (dict, OrderedDict) and all(id(v) in memo for v in value.values()):
-                own[name] = type(value)((k, memo[id(v)]) for k, v in value.items())
-            elif type(value) is set and not value:
-                own[name] = set()
-            else:
-                own[name] = copy.deepcopy(value, memo)
-    return memo[id(network)]
-
-
-_ATOMS = (type(None), bool, int, float, str)
-
-
-def _copies_itself(cls: type) -> bool:
-    """Whether a class of modules says how it is copied; what torch's own say concerns old files."""
-    said = cls.__reduce_ex__, cls.__reduce__, getattr(cls, "__getstate__", None), cls.__setstate__
-    known = object.__reduce_ex__, object.__reduce__, getattr(object, "__getstate__", None)
-    return hasattr(cls, "__deepcopy__") or not all(
-        one in known or one.__module__.startswith("torch.nn.modules.") for one in said
-    )
 
 
 def tensors_of(value: Any) -> Iterator[Tensor]:

@@ -4,6 +4,7 @@ is what the plan says. Every call gives an instance of its own: what one node do
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..registry import Registry
 from ..spec import FileContent, MethodRef, has_marker, param_types
 from ..store import Store
 from .draws import generator, seeded, sub_seed
-from .frozen import Frozen, own_network, to
+from .frozen import Frozen, to
 from .job import Job
 
 #: Results kept in memory between nodes of one process: a trained model serves dozens of nodes in a row.
@@ -74,7 +75,7 @@ class Inputs:
     def model(self, key: str, job: Job, device: torch.device) -> nn.Module:
         """A trained network, frozen and in eval mode."""
         try:
-            return own_network(self.pristine(key, job, device))
+            return copy.deepcopy(self.pristine(key, job, device))
         except Exception:  # it holds something that cannot be copied, as a tensor that was computed
             return self._rebuilt(key, job, device)
 

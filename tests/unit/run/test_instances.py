@@ -6,7 +6,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from benchmark_core.interfaces import Perturbation
 from benchmark_core.run import execute
@@ -15,7 +14,7 @@ from benchmark_core.run.checks import BrokenContract
 from benchmark_core.run.draws import seeded
 from benchmark_core.run.executors.base import Outcome
 from benchmark_core.run.executors.inline import InlineExecutor
-from benchmark_core.run.frozen import Frozen, own_network, tensors_of
+from benchmark_core.run.frozen import Frozen, tensors_of
 from benchmark_core.run.guard import process_unchanged
 from benchmark_core.run.session import run_plan
 from benchmark_core.store import Store
@@ -90,54 +89,6 @@ def test_the_file_of_a_value_is_closed_with_it():
     del instances
     gc.collect()
     assert len(os.listdir("/dev/fd")) <= before
-
-
-def test_a_copied_network_is_one_of_its_own():
-    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 4), nn.Linear(4, 4)).eval()
-    network[3].weight = network[2].weight  # tied
-    network.requires_grad_(False)
-    x = torch.rand(5, 3)
-    expected = network(x)
-    copied = own_network(network)
-    assert torch.equal(copied(x), expected)
-    assert copied[3].weight is copied[2].weight
-    copied[0].register_forward_hook(lambda module, args, out: -out)
-    copied.forward = lambda z: z
-    for tensor in (*copied.parameters(), *copied.buffers()):
-        tensor.data.zero_()
-    assert torch.equal(network(x), expected)
-    assert torch.equal(own_network(network)(x), expected)
-
-
-class Odd(nn.Module):
-    """Keeps modules and a tensor where torch does not look, and a hook bound to itself."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(1, 2, 3)
-        self.also = [self.conv, {"inner": nn.ReLU()}]
-        self.shift = torch.ones(2, 1, 1)
-        self.seen = 0
-        self.conv.register_forward_hook(self.see)
-
-    def see(self, module, args, out):
-        self.seen += 1
-
-    def forward(self, x):
-        return self.also[0](x) + self.shift
-
-
-def test_whatever_a_network_holds_is_copied():
-    network = Odd().requires_grad_(False)
-    copied = own_network(network)
-    x = torch.rand(2, 1, 5, 5)
-    expected = network(x)
-    assert torch.equal(copied(x), expected)
-    assert copied.also[0] is copied.conv
-    assert network.seen == copied.seen == 1
-    copied.shift.zero_()
-    copied.also.clear()
-    assert torch.equal(network(x), expected)
 
 
 @pytest.mark.parametrize("behave", ["data", "backward-hook", "forward", "numpy", "module-hooks"])
