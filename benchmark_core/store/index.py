@@ -7,20 +7,21 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
 from .store import RESULT, DamagedNode, Store
 
-_VERSION = 4
+FILE = "index.sqlite"
+_VERSION = 5
 _COLUMNS = "key, stage, method, dataset, suite, title, seconds, bytes, created"
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, stage TEXT, method TEXT, "
-    "dataset TEXT, suite TEXT, title TEXT, seconds REAL, bytes INTEGER, created TEXT)",
+    "dataset TEXT, suite TEXT, title TEXT, seconds REAL, bytes INTEGER, created TEXT, checksum INTEGER)",
     "CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, written INTEGER, size INTEGER, facts TEXT, "
     "data BLOB, checksum INTEGER)",
     "CREATE TABLE IF NOT EXISTS columns (name TEXT PRIMARY KEY, texts TEXT, stamps BLOB, data BLOB, "
@@ -28,6 +29,22 @@ _SCHEMA = (
 )
 _TABLES = ("records", "facts", "columns")
 _AT_ONCE = 500  # keys in one query
+#: A damaged name of a table may stand in the message, which then is no text.
+_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
+#: Errors that are no fault of the file's content.
+_ELSEWHERE = (
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+)
+
+
+T = TypeVar("T")
 
 
 class Row(NamedTuple):
@@ -50,15 +67,13 @@ class Index:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.damaged: list[str] = []
+        self._keys: set[str] = set()
         self._db = _open(store.path)
-        try:
-            self.refresh()
-        except sqlite3.DatabaseError:  # it can be read and not written, or is damaged further in
-            self._db = _prepared(sqlite3.connect(":memory:"))
-            self.refresh()
+        self._anew_if_damaged(self.refresh)
 
     def refresh(self) -> None:
         """Add records that are missing from the index, forget those that are gone."""
+        self.damaged.clear()
         stored = set(self.store.keys())
         known = {key for (key,) in self._db.execute("SELECT key FROM records")}
         with self._db:
@@ -66,25 +81,52 @@ class Index:
                 self._db.executemany(f"DELETE FROM {table} WHERE key = ?", [(k,) for k in known - stored])
             if known - stored:  # each is one of many in its column
                 self._db.execute("DELETE FROM columns")
-            rows = self._rows(sorted(stored - known))
-            self._db.executemany(f"INSERT OR REPLACE INTO records VALUES ({', '.join('?' * 9)})", rows)
+            rows = ((*row, _checksum(*row)) for row in self._rows(sorted(stored - known)))
+            self._db.executemany(f"INSERT OR REPLACE INTO records VALUES ({', '.join('?' * 10)})", rows)
+        self._keys = stored.difference(self.damaged)
 
     def rows(self) -> list[Row]:
         """All records, oldest first."""
-        query = f"SELECT {_COLUMNS} FROM records ORDER BY created, key"
-        return [Row(*values) for values in self._db.execute(query)]
+        return self._anew_if_damaged(self._read)
 
     def times(self) -> list[tuple[str, str, str, float]]:
         """(stage, method, dataset, seconds) of every record, for estimates."""
-        return list(self._db.execute("SELECT stage, method, dataset, seconds FROM records"))
+        return [(row.stage, row.method, row.dataset, row.seconds) for row in self.rows()]
 
     def totals(self) -> tuple[int, int]:
         """Number of records and bytes of their artifacts."""
-        count, size = self._db.execute("SELECT count(*), coalesce(sum(bytes), 0) FROM records").fetchone()
-        return count, size
+        rows = self.rows()
+        return len(rows), sum(row.bytes for row in rows)
 
     def close(self) -> None:
         self._db.close()
+
+    def _read(self) -> list[Row]:
+        rows = []
+        for *values, checksum in self._db.execute(
+            f"SELECT {_COLUMNS}, checksum FROM records ORDER BY created, key"
+        ):
+            if _checksum(*values) != checksum:
+                raise sqlite3.DatabaseError("a row of another content than was written")
+            rows.append(Row(*values))
+        keys = {row.key for row in rows}
+        if not self._keys <= keys or len(keys) < len(rows):
+            raise sqlite3.DatabaseError("rows are gone or doubled")
+        return rows
+
+    def _anew_if_damaged(self, act: Callable[[], T]) -> T:
+        """What act returns. An index that is damaged further in than its opening shows, or that can be read
+        and not written, makes room for one in memory; the damaged file for a new one at the next opening.
+        """
+        try:
+            return act()
+        except _ERRORS as error:
+            if _is_damage(error):
+                _drop(self.store.path)
+            self._db.close()
+            self._db = _prepared(sqlite3.connect(":memory:"))
+            self.refresh()
+            return act()
 
     def _rows(self, keys: Iterable[str]) -> Iterator[Row]:
         for key in keys:
@@ -140,6 +182,7 @@ class Facts:
     """
 
     def __init__(self, store: Store) -> None:
+        self._folder = store.path
         self._nodes = str(store.nodes)
         self._db = _open(store.path)
         self._new: list[Fact] = []
@@ -160,25 +203,25 @@ class Facts:
         for start in range(0, len(keys), _AT_ONCE):
             some = keys[start : start + _AT_ONCE]
             marks = ", ".join("?" * len(some))
-            with suppress(sqlite3.DatabaseError):  # damaged since it was opened: all of it is read again
+            with self._dropped_if_damaged():
                 for *fact, checksum in self._db.execute(
                     f"SELECT key, written, size, facts, data, checksum FROM facts WHERE key IN ({marks})",
                     some,
                 ):
-                    key, written, size, text, data = fact
-                    if self.stamp(key) == (written, size) and _checksum(text, data) == checksum:
-                        yield Fact(key, written, size, text, data)
+                    if _checksum(*fact) == checksum:
+                        found = Fact(*fact)
+                        if self.stamp(found.key) == (found.written, found.size):
+                            yield found
 
     def column(self, keys: Sequence[str]) -> Held | None:
         """What is held of exactly these nodes, in one piece; None unless all of it still holds."""
         import numpy as np
 
-        try:
+        found = None
+        with self._dropped_if_damaged():
             query = "SELECT texts, stamps, data, checksum FROM columns WHERE name = ?"
             found = self._db.execute(query, (_name(keys),)).fetchone()
-        except sqlite3.DatabaseError:
-            return None
-        if found is None or _checksum(found[0], found[1], found[2]) != found[3]:
+        if found is None or _checksum(*found[:3]) != found[3]:
             return None
         stamps = np.frombuffer(found[1], np.int64).reshape(4, len(keys))
         stat, nodes = os.stat, self._nodes
@@ -210,11 +253,20 @@ class Facts:
             self.flush()
 
     def flush(self) -> None:
-        rows, self._new = [(*fact, _checksum(fact.text, fact.data)) for fact in self._new], []
+        rows, self._new = [(*fact, _checksum(*fact)) for fact in self._new], []
         columns, self._columns = self._columns, []
-        with suppress(sqlite3.DatabaseError), self._db:
+        with self._dropped_if_damaged(), self._db:
             self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?, ?)", rows)
             self._db.executemany("INSERT OR REPLACE INTO columns VALUES (?, ?, ?, ?, ?)", columns)
+
+    @contextmanager
+    def _dropped_if_damaged(self) -> Iterator[None]:
+        """What a damaged index holds is read from the nodes again, and kept from the next opening on."""
+        try:
+            yield
+        except _ERRORS as error:
+            if _is_damage(error):
+                _drop(self._folder)
 
     def close(self) -> None:
         self.flush()
@@ -226,10 +278,11 @@ def _written(found: os.stat_result) -> int:
     return (found.st_mtime_ns * 31 + found.st_ctime_ns * 17 + found.st_ino) & (2**63 - 1)
 
 
-def _checksum(text: str, *data: bytes) -> int:
-    found = crc32(text.encode())
-    for part in data:
-        found = crc32(part, found)
+def _checksum(*parts: object) -> int:
+    """Of values and their types: one bit of a file can make a text a blob."""
+    found = 0
+    for part in parts:
+        found = crc32(part if isinstance(part, bytes) else repr(part).encode(), found)
     return found
 
 
@@ -239,18 +292,26 @@ def _name(keys: Sequence[str]) -> str:
 
 def _open(folder: Path) -> sqlite3.Connection:
     """The index of a store. One that is damaged is made anew; where none can be written, one in memory."""
-    path = folder / "index.sqlite"
+    path = folder / FILE
     for again in (False, True):
         try:
             return _prepared(sqlite3.connect(path, timeout=30))
-        except sqlite3.OperationalError:  # read-only, or held by somebody for half a minute
-            break
-        except sqlite3.DatabaseError:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-            if again:
+        except _ERRORS as error:
+            if again or not _is_damage(error):
                 break
+            _drop(folder)
     return _prepared(sqlite3.connect(":memory:"))
+
+
+def _is_damage(error: Exception) -> bool:
+    """Not so: it is read-only, held by somebody for half a minute, or its disk is full or failing."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    return code not in _ELSEWHERE
+
+
+def _drop(folder: Path) -> None:
+    with suppress(OSError):
+        (folder / FILE).unlink(missing_ok=True)
 
 
 def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:
@@ -266,7 +327,7 @@ def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:
                 db.execute(f"PRAGMA user_version = {_VERSION}")
         for table in _TABLES:
             db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()
-    except sqlite3.Error:
+    except _ERRORS:
         db.close()
         raise
     return db

@@ -1,5 +1,6 @@
 """The store: what is written is read back, damage is noticed, racing writers agree."""
 
+import random
 import dataclasses
 import json
 import threading
@@ -11,7 +12,7 @@ from benchmark_core.errors import RobexError
 from benchmark_core.interfaces import Attribution, Perturbation, Scores, Selection
 from benchmark_core.store import DamagedNode, Store
 from benchmark_core.store.codec import decode, encode
-from benchmark_core.store.index import Index
+from benchmark_core.store.index import Fact, Facts, Index
 from benchmark_core.testing import blobs
 
 KEY = "ab" + "0" * 62
@@ -170,6 +171,36 @@ def test_the_index_follows_the_store(store):
 
     (store.path / "index.sqlite").write_bytes(b"this is no database, but long enough to look at" * 50)
     assert {r.key for r in Index(store).rows()} == {second}
+
+
+def test_one_bit_of_the_index(store, tmp_path):
+    """Wherever it flips: rows, times and facts are those of the nodes."""
+    keys = [f"{i:02x}" + "0" * 62 for i in range(40)]
+    for key in keys:
+        store.write(record(key), {})
+    facts = Facts(store)
+    told = [Fact(key, *facts.stamp(key), f'["scores", "{key[:2]}"]', bytes(range(50))) for key in keys]
+    for fact in told:
+        facts.add(fact)
+    facts.hold(told)
+    facts.close()
+    index = Index(store)
+    rows, times, totals = index.rows(), index.times(), index.totals()
+    index.close()
+    path = store.path / "index.sqlite"
+    whole, rng = path.read_bytes(), random.Random(0)
+    for _ in range(400):
+        data = bytearray(whole)
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        path.write_bytes(data)
+        facts = Facts(store)
+        assert {*facts.get(keys)} <= {*told}
+        held = facts.column(keys)
+        assert held is None or (held.texts, held.data) == ([f.text for f in told], bytes(range(50)) * 40)
+        facts.close()
+        index = Index(store)
+        assert (index.rows(), index.times(), index.totals()) == (rows, times, totals)
+        index.close()
 
 
 def test_sweep_leaves_drafts_of_running_writers(store):
