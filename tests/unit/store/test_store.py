@@ -1,8 +1,8 @@
 """The store: what is written is read back, damage is noticed, racing writers agree."""
 
-import random
 import dataclasses
 import json
+import random
 import threading
 
 import pytest
