@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
@@ -75,7 +75,8 @@ class _Builder:
                 self._explanations(trained, explainer)
         self._check_boards()
         self._note_idle_metrics()
-        return Plan(self.suite, self.nodes, tuple(self.cells), self.left_out)
+        plan = Plan(self.suite, self.nodes, tuple(self.cells), self.left_out)
+        return replace(plan, nodes=plan.needed(lambda key: False))  # without what only left-out cells need
 
     def _refuse_huge(self) -> None:
         """Points of the product that rules or misfits leave out cost time too: more than ten times the limit

@@ -184,6 +184,11 @@ def test_only_what_is_missing_and_needed_runs(planned):
     measures, attacks = keys(plan, "measure") | keys(plan, "select"), keys(plan, "attack")
     assert plan.needed(lambda key: True) == {}
     assert plan.needed(lambda key: False) == plan.nodes
+    # What only left-out cells would need is no part of the plan.
+    without = planned(
+        ATTACKED + "defenses: [{use: toy-train, lr: [0.1, 0.2]}]\nexclude: [{defense: '*0.1'}]\n"
+    )
+    assert stages(without)["train"] == 1
     # All measurements and selections are there: what they were made from may be gone.
     assert plan.needed(lambda key: key in measures) == {}
     missing = next(iter(keys(plan, "measure")))
