@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint types bench schema clean
+.PHONY: help quickstart test kernels lint types bench schema clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -22,11 +22,20 @@ $(VENV)/.test: $(VENV)/.base tests/peers.txt
 	$(PIP) --no-deps -r tests/peers.txt
 	@touch $@
 
+$(VENV)/.kernels: $(VENV)/.test
+	$(PIP) -e '.[kernels]'
+	@touch $@
+
 quickstart: $(VENV)/.base ## install, run suites/quickstart.yaml, print the boards
 	$(BIN)/robex run suites/quickstart.yaml
 
 test: $(VENV)/.test ## install with the test extras, run the test suite
 	$(BIN)/python -m pytest -n $${ROBEX_TEST_JOBS:-2}
+
+kernels: $(VENV)/.kernels ## install Triton, prove the GPU programs; on a GPU time them too
+	$(BIN)/python -m pytest -n $${ROBEX_TEST_JOBS:-2} tests/kernels
+	if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
+	  $(BIN)/robex kernels bench && $(BIN)/robex kernels report; fi
 
 lint: $(VENV)/.test ## ruff and pyright
 	$(BIN)/ruff check .

@@ -69,9 +69,14 @@ def cut(text: str, limit: int = _MAX_LENGTH) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean "pgd"?` when something known is close, else nothing."""
-    # Comparing takes time: of names nobody would have typed, or hundreds of them, no hint is worth it.
-    close = difflib.get_close_matches(word[:100], list(islice(known, 300)), n=1, cutoff=0.6)
+    close = close_to(word, known)
     return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def close_to(word: str, known: Iterable[str]) -> list[str]:
+    """What the word may be a slip of, if anything: one name."""
+    # Comparing takes time: of names nobody would have typed, or hundreds of them, no hint is worth it.
+    return difflib.get_close_matches(word[:100], list(islice(known, 300)), n=1, cutoff=0.6)
 
 
 def one_line(error: BaseException) -> str:

@@ -7,7 +7,7 @@ No row gets a rank here: whoever leads by mean rank depends on who else is on th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -135,7 +135,22 @@ def _attacks(table: Table, manifest: Mapping[str, Any]) -> list[str]:
         and "eps=" not in label
         and not any(part.startswith("eps=") for part in shared)
     ]
+    told += dict.fromkeys(text for block in table.blocks for text in _spans(block, methods))
     return [" ".join(told)] if told else []
+
+
+def _spans(block: Block, methods: Mapping[str, Any]) -> Iterator[str]:
+    """For a worst case over attacks of several radii, which they are: the largest decides most of it."""
+    for i, column in enumerate(block.columns):
+        if any(row.cells[i].derived for row in block.rows):
+            over = {c.at.get("attack") for c in block.columns if c.metric == column.metric}
+            radii: dict[str, set[float]] = {}
+            for params in (methods[label]["params"] for label in methods if label in over):
+                if isinstance(eps := params.get("eps"), int | float):
+                    radii.setdefault(str(params.get("norm", "")), set()).add(eps)
+            if wide := [sorted(of_norm) for of_norm in radii.values() if len(of_norm) > 1]:
+                shown = "; ".join(", ".join(map(_param, of_norm)) for of_norm in wide)
+                yield f"{column.at['attack']} spans eps {shown}: what withstands it withstands the largest."
 
 
 def _who(attacks: Sequence[str], manifest: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from .aggregate import COORDINATES
 from .formats import fixed, plural, significant
 from .model import Across, AcrossDefenses, AcrossRow, Table
 from .ranks import letter
-from .strips import Strip, column_name, producer_name, ties_text
+from .strips import Strip, column_name, producers, ties_text
 
 _NAMED = 4
 
@@ -21,9 +21,7 @@ def title_of(across: Across) -> list[str]:
     return [
         f"across {plural(len(across.blocks), 'dataset')}",
         words.listed(names, _NAMED),
-        " ".join(
-            [column_name(across.column), *(producer_name(c, n) for c, n in across.column.shown.items())]
-        ),
+        " ".join([column_name(across.column), *producers(across.column)]),
     ]
 
 

@@ -5,8 +5,10 @@ Scores are read one column at a time, so that memory does not grow with the numb
 
 from __future__ import annotations
 
+import gc
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import groupby
@@ -19,6 +21,7 @@ from .across import completed
 from .cells import COORDINATES, Reader, Rule, Seed, is_binary, rule_of
 from .grid import Grid, Pairs, grids_of
 from .model import Block, Cell, Column, Flag, Ranking, Row, Table
+from .moments import Kept
 from .ranks import Some
 from .standing import rank, reordered, worst_of
 from .statistics import Scores, estimate_column
@@ -81,9 +84,27 @@ def make_board(store: Store | None, manifest: Mapping[str, Any], board: Mapping[
     aside."""
     reader = Reader(store, set_aside=True)
     try:
-        return completed(_Maker(reader, manifest, board).table(), manifest)
+        with _undisturbed():
+            return completed(_Maker(reader, manifest, board).table(), manifest)
     finally:
         reader.close()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """On one thread, so that sums do not depend on how many the machine has, nor do small products wait for
+    others; and without looking for garbage: a large board has millions of objects, and none is."""
+    import numpy  # noqa: F401  its threads can be set once it is there
+    from threadpoolctl import threadpool_limits
+
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 class _Rows(Sequence[Scores | None]):
@@ -280,11 +301,12 @@ class _Maker:
         made_with = sorted(reader.environments(every))
         if len(made_with) > 1:
             self.warnings.append(gates.mixed(" ".join([metric, *shown.values()]), made_with))
-        keys = [tuple(one.key for one in seeds) for seeds in rows]
-        cells = self._estimated(about, rule, scores, keys, [len(seeds) for seeds in rows])
-        results = [tuple(one.result for one in seeds) for seeds in rows]
+        keys = [tuple([one.key for one in seeds]) for seeds in rows]
+        cells, kept = self._estimated(about, rule, scores, keys, [len(seeds) for seeds in rows])
+        # Of these only what an attack noted is asked for.
+        results = [tuple([one.result for one in seeds]) if "attack" in at else () for seeds in rows]
         reader.hold(every)
-        return self._ranked(_Made(column, cells, scores, every, results, seen), rule, names)
+        return self._ranked(_Made(column, cells, scores, every, results, seen), rule, names, kept)
 
     def _estimated(
         self,
@@ -295,21 +317,28 @@ class _Maker:
         of: Sequence[int],
         *,
         derived: bool = False,
-    ) -> list[Cell]:
+    ) -> tuple[list[Cell], Kept]:
+        """The cells of a column, and what comparing them needs."""
         low, high = about["range"]
         limits = (-math.inf if low is None else low, math.inf if high is None else high)
         applies = [i for i, count in enumerate(of) if count]
+        kept = Kept(applies)
         found = estimate_column(
-            Some(scores, applies), rule.kind, limits, quantile=rule.quantile, infinite=rule.infinite
+            Some(scores, applies),
+            rule.kind,
+            limits,
+            quantile=rule.quantile,
+            infinite=rule.infinite,
+            kept=kept,
         )
         cells = [Cell(None, 0, 0)] * len(of)
         for i, (estimate, means) in zip(applies, found, strict=True):
             cells[i] = Cell(estimate, scores.done[i], of[i], keys[i], means, derived)
-        return cells
+        return cells, kept
 
-    def _ranked(self, made: _Made, rule: Rule, names: Sequence[str]) -> _Made:
+    def _ranked(self, made: _Made, rule: Rule, names: Sequence[str], kept: Kept) -> _Made:
         """The column with what comparing its rows says. Its scores are not kept."""
-        made.column = replace(made.column, ranking=self._ranking(made, rule, names))
+        made.column = replace(made.column, ranking=self._ranking(made, rule, names, kept))
         made.scores.release()
         return made
 
@@ -355,18 +384,17 @@ class _Maker:
         if not all(s is None or is_binary(s) for s in scores):
             rule = replace(rule, kind="score")
         column = replace(column, kind=rule.kind)
-        made = self._estimated(about, rule, scores, keys, of, derived=True)
-        return self._ranked(
-            _Made(column, made, scores, [], [()] * len(made), attacks[0].samples), rule, names
-        )
+        made, kept = self._estimated(about, rule, scores, keys, of, derived=True)
+        found = _Made(column, made, scores, [], [()] * len(made), attacks[0].samples)
+        return self._ranked(found, rule, names, kept)
 
-    def _ranking(self, made: _Made, rule: Rule, names: Sequence[str]) -> Ranking | None:
+    def _ranking(self, made: _Made, rule: Rule, names: Sequence[str], kept: Kept) -> Ranking | None:
         column = made.column
         ranked = sum(c.estimate is not None and c.estimate.state == "ok" for c in made.cells)
         if column.direction is None or not column.comparable or ranked < 2:
             return None
         estimates = [cell.estimate for cell in made.cells]
-        return rank(column, names, estimates, made.scores, quantile=rule.quantile)
+        return rank(column, names, estimates, made.scores, quantile=rule.quantile, kept=kept)
 
     def _flags(self, made: Sequence[_Made], rows: Sequence[Mapping[str, str]]) -> list[list[Flag]]:
         """What looks odd about each row."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _Name = TypeVar("_Name")
 
+_AT_ONCE = 4096  # pairs
+
 
 # --- two metrics -------------------------------------------------------------------------------------
 
@@ -149,7 +151,11 @@ def critical_difference(
         raise ValueError("a row has no estimate in some block; leave it out of the comparison over blocks")
     mean_ranks = np.mean([twice_ranks(-block) / 2 for block in values], axis=0)
     upper = np.triu_indices(rows, 1)
-    adjusted = holm(np.array([signed_rank(values[:, j] - values[:, k]) for j, k in zip(*upper, strict=True)]))
+    found = [
+        signed_ranks((values[:, upper[0][at]] - values[:, upper[1][at]]).T)
+        for at in (slice(start, start + _AT_ONCE) for start in range(0, len(upper[0]), _AT_ONCE))
+    ]
+    adjusted = holm(np.concatenate(found))
     p = np.ones((rows, rows))
     p[upper] = adjusted
     p.T[upper] = adjusted
@@ -164,19 +170,29 @@ def signed_rank(d: np.ndarray) -> float:
 
     Average ranks of |d|; a zero is ranked and counts half to either side, whatever its sign.
     """
+    return float(signed_ranks(d[None])[0])
+
+
+def signed_ranks(d: np.ndarray) -> np.ndarray:
+    """The same of many d (P, N): (P,)."""
     import numpy as np
 
-    size = float(np.abs(d).max(initial=0.0))
-    if size == 0:
-        return 1.0
-    d = np.round(d / size, 12)  # equal up to rounding is equal
-    ranks = twice_ranks(np.abs(d))[d != 0]
-    observed = abs(int((ranks * np.sign(d[d != 0])).sum()))
-    return min(1.0, 2 * _reached(tuple(sorted(ranks.tolist())))[observed]) if observed else 1.0
+    size = np.abs(d).max(1, initial=0.0)
+    d = np.round(d / np.where(size > 0, size, 1.0)[:, None], 12)  # equal up to rounding is equal
+    ranks = twice_ranks(np.abs(d)) * (d != 0)
+    observed = np.abs((ranks * np.sign(d)).sum(1)).astype(np.intp)
+    found = np.ones(len(d))
+    ascending = np.sort(ranks, axis=1)
+    plain = (ascending == 2 * np.arange(1, d.shape[1] + 1)).all(1)  # nothing equal and nothing zero: usual
+    for rows in (np.flatnonzero(plain), *np.flatnonzero(~plain)[:, None]):
+        if len(rows):
+            kinds = ascending[rows[0]]
+            found[rows] = np.minimum(1.0, 2 * _reached(tuple(kinds[kinds > 0].tolist()))[observed[rows]])
+    return np.where(observed > 0, found, 1.0)
 
 
 @lru_cache(maxsize=256)
-def _reached(ranks: tuple[int, ...]) -> list[float]:
+def _reached(ranks: tuple[int, ...]) -> np.ndarray:
     """How likely the signed sum of these ranks is s or more, for s = 0, 1, ..., when every sign is a toss."""
     import numpy as np
 
@@ -185,4 +201,4 @@ def _reached(ranks: tuple[int, ...]) -> list[float]:
     chance[total] = 1.0
     for rank in ranks:
         chance = (np.roll(chance, rank) + np.roll(chance, -rank)) / 2
-    return chance[::-1].cumsum()[::-1][total:].tolist()
+    return chance[::-1].cumsum()[::-1][total:]

@@ -5,11 +5,11 @@ board beside a paper.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zlib import crc32
 
@@ -23,7 +23,7 @@ from .statistics import Kind, Scores
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..store.index import Fact, Facts
+    from ..store.index import Fact, Facts, Held
 
 #: Coordinates in the order in which they are shown; seeds are averaged.
 COORDINATES = ("dataset", "model", "defense", "attack", "explainer", "on")
@@ -147,6 +147,7 @@ class Reader:
         self._held: dict[str, tuple[list[Any], bytes] | None] = {}  # of the nodes fetched last
         self._found: dict[str, Fact] = {}  # the same, as the index has it
         self._stacked: dict[str, tuple[np.ndarray | None, np.ndarray | None]] = {}  # arrays of a whole column
+        self._column: tuple[dict[str, int], Held, list[list[Any]]] | None = None  # held in one piece
         self._abouts: dict[str, list[Any]] = {}  # texts that many facts share
         self._seen: dict[tuple[str, ...], tuple[int, bool]] = {}
         self._records: dict[str, Mapping[str, Any] | None] = {}
@@ -166,21 +167,19 @@ class Reader:
         if column is None:
             return
         abouts = [self._about(text) for text in column.texts]
-        ends = [*column.starts[1:], len(column.data)]
-        for key, which, start, end in zip(keys, column.which, column.starts, ends, strict=True):
-            self._held[key] = abouts[which], column.data[start:end]
+        self._column = dict(zip(keys, range(len(keys)), strict=True)), column, abouts
         if len(abouts) == 1 and abouts[0][0] == "scores":
-            self._stacked = _stacked(keys, abouts[0], column.data)
+            self._stacked = self._stack(keys, abouts[0], column.data)
 
     def hold(self, seeds: Iterable[Seed]) -> None:
         """Keeps what was found of a column in one piece as well: the next board reads that at once."""
-        keys = dict.fromkeys([one.key for one in seeds])
-        if self.store is not None and keys and all(key in self._found for key in keys):
+        keys = dict.fromkeys([one.key for one in seeds]) if self._found else ()
+        if keys and all(key in self._found for key in keys):
             self._index().hold([self._found[key] for key in keys])
 
     def look_up(self, keys: Iterable[str]) -> None:
         """The same for any nodes."""
-        self._held, self._found, self._stacked = dict.fromkeys(keys), {}, {}
+        self._held, self._found, self._stacked, self._column = dict.fromkeys(keys), {}, {}, None
         if self.store is not None:
             for fact in self._index().get(list(self._held)):
                 self._held[fact.key] = self._about(fact.text), fact.data
@@ -221,7 +220,10 @@ class Reader:
 
     def environments(self, seeds: Iterable[Seed]) -> set[str]:
         """The same of several seeds, those whose scores are stored."""
-        found = {id(fact[0]): fact[0][1] for one in seeds if (fact := self._fact("scores", one.key))}
+        keys = [one.key for one in seeds]
+        if self._column is not None and self._column[0].keys() == set(keys):
+            return {about[1] for about in self._column[2] if about[0] == "scores"}
+        found = {id(fact[0]): fact[0][1] for key in keys if (fact := self._fact("scores", key))}
         return set(found.values())
 
     def vanished(self, result: str) -> float | None:
@@ -264,6 +266,11 @@ class Reader:
 
     def _fact(self, what: Literal["scores", "samples", "notes"], key: str) -> tuple[list[Any], bytes] | None:
         """[what, ...] about a node and its small arrays, from the index or else from its files."""
+        if key not in self._held and self._column is not None and key in self._column[0]:
+            places, column, abouts = self._column
+            at = places[key]
+            end = column.starts[at + 1] if at + 1 < len(places) else len(column.data)
+            self._held[key] = abouts[column.which[at]], column.data[column.starts[at] : end]
         if key not in self._held and self.store is not None:
             for fact in self._index().get([key]):
                 self._held[key] = self._about(fact.text), fact.data
@@ -303,9 +310,10 @@ class Reader:
         return found
 
     def _about_scores(self, record: Mapping[str, Any], tensors: Mapping[str, Any]) -> tuple[list[Any], bytes]:
-        """[scores, environment, n, dtype, [place in file, crc] or None, bytes held, whether bits, masked].
+        """[scores, environment, n, dtype, place in file or None, bytes held, whether bits, masked].
 
-        Scores that are all 0 or 1 are held as bits, and so are masks; other values if they are small.
+        Scores that are all 0 or 1 are held as bits, and so are masks; other values if they are small, else
+        their CRC.
         """
         import numpy as np
 
@@ -314,8 +322,7 @@ class Reader:
         data = np.packbits(values == 1).tobytes() if binary else values.tobytes()
         place = None
         if not binary and len(data) > SMALL:
-            place = [_place(self._path(record["key"]), "values"), crc32(data)]
-            data = b""
+            place, data = _place(self._path(record["key"]), "values"), crc32(data).to_bytes(4, "little")
         mask = tensors.get("valid")
         rest = b"" if mask is None else np.packbits(mask).tobytes()
         about = [
@@ -339,9 +346,8 @@ class Reader:
             return None, None
         (_, _, n, dtype, place, held, binary, masked), data = fact
         if place is not None:
-            offset, crc = place
-            values = self._part(key, offset, crc, n, np.dtype(dtype))
-            if values is None:
+            values = np.empty(n, dtype)
+            if not self._fill(values, key, place, int.from_bytes(data[:held], "little")):
                 return None, None
         elif binary:
             values = np.unpackbits(np.frombuffer(data, np.uint8, held), count=n).view(bool)
@@ -351,20 +357,43 @@ class Reader:
             return values, None
         return values, np.unpackbits(np.frombuffer(data, np.uint8, offset=held), count=n).view(bool)
 
-    def _part(self, key: str, place: int, crc: int, n: int, dtype: np.dtype[Any]) -> np.ndarray | None:
-        """An array in a node's file; None when the node has gone or changed since it was looked up."""
-        import numpy as np
-
+    def _fill(self, out: np.ndarray, key: str, place: int, crc: int) -> bool:
+        """Reads an array from a node's file; False when the node has gone or changed since it was looked
+        up."""
         try:
             with open(self._path(key), "rb", buffering=0) as file:
                 file.seek(place)
-                data = file.read(n * dtype.itemsize)
+                file.readinto(out.data)
         except FileNotFoundError:
-            return None
-        if crc32(data) != crc:
+            return False
+        if crc32(out.data) != crc:
             self._note(DamagedNode(key, f"does not match its checksum ({RESULT})"))
-            return None
-        return np.frombuffer(data, dtype)
+            return False
+        return True
+
+    def _stack(
+        self, keys: Sequence[str], about: Sequence[Any], data: bytes
+    ) -> dict[str, tuple[np.ndarray | None, np.ndarray | None]]:
+        """Values and masks of nodes that are alike and held one after the other."""
+        import numpy as np
+
+        _, _, n, dtype, place, held, binary, masked = about
+        if not data or n * len(keys) > _AT_ONCE:
+            return {}
+        raw = np.frombuffer(data, np.uint8).reshape(len(keys), -1)
+
+        def bits(packed: np.ndarray) -> np.ndarray:
+            return np.unpackbits(packed, axis=1, count=n).view(bool)
+
+        if place is not None:
+            values: Any = np.empty((len(keys), n), dtype)
+            crcs = np.ascontiguousarray(raw[:, :held]).view("<u4")[:, 0].tolist()
+            read = map(self._fill, values, keys, repeat(place), crcs)
+            values = [row if there else None for row, there in zip(values, read, strict=True)]
+        else:
+            values = bits(raw[:, :held]) if binary else np.ascontiguousarray(raw[:, :held]).view(dtype)
+        masks = bits(raw[:, held:]) if masked else repeat(None)
+        return dict(zip(keys, zip(values, masks, strict=False), strict=True))
 
     def _about(self, text: str) -> list[Any]:
         if text not in self._abouts:
@@ -373,7 +402,7 @@ class Reader:
 
     def _path(self, key: str) -> str:
         assert self.store is not None
-        return os.path.join(self.store.nodes, key[:2], key, RESULT)
+        return f"{self.store.nodes}/{key[:2]}/{key}/{RESULT}"
 
 
 def _about_samples(record: Mapping[str, Any], tensors: Mapping[str, Any]) -> tuple[list[Any], bytes]:
@@ -384,25 +413,6 @@ def _about_samples(record: Mapping[str, Any], tensors: Mapping[str, Any]) -> tup
     aims = str(record.get("identity", {}).get("wish", {}).get("targets", ""))
     task = record.get("inputs", {}).get("task", "")
     return ["samples", len(index), sha256(index.astype("<i8").tobytes()).hexdigest(), aims, task], b""
-
-
-def _stacked(
-    keys: Sequence[str], about: Sequence[Any], data: bytes
-) -> dict[str, tuple[np.ndarray | None, np.ndarray | None]]:
-    """Values and masks of nodes that are alike and held one after the other."""
-    import numpy as np
-
-    _, _, n, dtype, place, held, binary, masked = about
-    if place is not None or not data or n * len(keys) > _AT_ONCE:
-        return {}
-    raw = np.frombuffer(data, np.uint8).reshape(len(keys), -1)
-
-    def bits(packed: np.ndarray) -> np.ndarray:
-        return np.unpackbits(packed, axis=1, count=n).view(bool)
-
-    values = bits(raw[:, :held]) if binary else np.ascontiguousarray(raw[:, :held]).view(dtype)
-    masks = bits(raw[:, held:]) if masked else [None] * len(keys)
-    return dict(zip(keys, zip(values, masks, strict=True), strict=True))
 
 
 def _place(path: str, name: str) -> int:

@@ -73,7 +73,7 @@ def _below(found: Comparison, everything: bool) -> Iterator[str]:
         if cells and (everything or side == "left"):
             yield from _some(f"Only {side}:", [" · ".join(shown(at.items())) for at in cells], everything)
     yield _summary(found, everything=everything)
-    if found.reasons and (everything or not found.passes):
+    if found.reasons and (everything or len(found.of("identical")) < len(found.cells)):
         yield f"Why they may differ: {'; '.join(found.reasons)}"
     yield from found.warnings
 

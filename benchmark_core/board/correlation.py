@@ -74,12 +74,21 @@ def centred_ranks(x: np.ndarray) -> np.ndarray:
 
 
 def twice_ranks(x: np.ndarray) -> np.ndarray:
-    """Twice the ranks 1..k of x (k,), equal values sharing their average: whole numbers."""
+    """Twice the ranks 1..k of the last axis of x (..., k), equal values sharing their average: whole
+    numbers."""
     import numpy as np
 
-    _, which, counts = np.unique(x, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (2 * last - counts + 1)[which]
+    k = x.shape[-1]
+    order = np.argsort(x, axis=-1)
+    ascending = np.take_along_axis(x, order, -1)
+    rises = ascending[..., 1:] != ascending[..., :-1]
+    first, last = np.zeros(x.shape, dtype=np.intp), np.full(x.shape, k - 1)  # of the values equal to each
+    first[..., 1:] = np.maximum.accumulate(rises * np.arange(1, k), axis=-1)
+    ends = np.where(rises, np.arange(k - 1), k - 1)
+    last[..., :-1] = np.minimum.accumulate(ends[..., ::-1], axis=-1)[..., ::-1]
+    ranks = np.empty(x.shape, dtype=np.intp)
+    np.put_along_axis(ranks, order, first + last + 2, -1)
+    return ranks
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 MINUS = "\N{MINUS SIGN}"
 INFINITY = "\N{INFINITY}"
@@ -181,6 +181,15 @@ def size(number: float) -> str:
             return f"{number:.1f} {unit}" if unit != "B" and number < 9.95 else f"{round(number):,} {unit}"
         number /= 1000
     raise AssertionError
+
+
+def finite(value: Any) -> Any:
+    """A document as JSON can hold it: where that has no number stand the texts `inf`, `-inf` and `nan`."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    return [finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def ascii_text(text: str) -> str:

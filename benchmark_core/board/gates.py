@@ -16,6 +16,7 @@ from .model import Cell, Column, Flag
 from .pairs import compare_pair
 from .standing import PairList
 from .statistics import ALPHA, Scores
+from .strips import producers
 
 #: A share of blind samples above this is worth a flag.
 VANISHED = 0.01
@@ -193,7 +194,7 @@ def _beside(row: Mapping[str, str], kind: str) -> tuple[str, ...]:
 
 
 def _head(column: Column) -> str:
-    return " · ".join([column.metric, *column.shown.values()])
+    return " · ".join([column.metric, *producers(column)])
 
 
 def _value(value: float | None, column: Column) -> str:

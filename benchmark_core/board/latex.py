@@ -13,7 +13,7 @@ from itertools import groupby
 
 from . import across_table
 from .model import Block, Table
-from .strips import Strip, notes_of, ranking_of, strips_of, title_of
+from .strips import Strip, notes_of, ranking_of, rows_shown, strips_of, title_of
 
 #: Every character that TeX gives a meaning, and the signs that boards use. The page replaces the same.
 SIGNS = {
@@ -31,19 +31,20 @@ _TABLE = str.maketrans(SIGNS)
 _LIGATURE = re.compile(r"-\{\}(?!-)")
 
 
-def render_latex(tables: Sequence[Table], *, top: int | None = None) -> str:
+def render_latex(tables: Sequence[Table], *, top: int | None = None, incomplete: bool = False) -> str:
     """One `table` environment a block and one for all blocks together, ending in a newline. top: rows of
-    each."""
+    each; incomplete: and those that lack cells."""
     named = len(tables) > 1
     parts = []
     for table in tables:
         board = [table.board] if named else []
         label = re.sub(r"[^A-Za-z0-9]+", "-", f"{table.suite}-{table.board}").strip("-")
         for number, block in enumerate(table.blocks):
-            strips = strips_of(block, block.rows[:top])
-            bold = _bold(block, len(strips), len(block.rows[:top]))
+            shown = rows_shown(block, top, incomplete=incomplete)
+            strips = strips_of(block, shown)
+            bold = _bold(block, len(strips), shown)
             last = number == len(table.blocks) - 1
-            notes = [*notes_of(block), *(table.notes if last else ())]
+            notes = [*notes_of(block), *((*table.notes, *table.warnings) if last else ())]
             suffix = f"-{number + 1}" if number else ""
             parts.append(_environment([*board, *title_of(block)], label + suffix, strips, notes, bold))
         for across in table.across[:1]:
@@ -127,7 +128,7 @@ def _cell(head: str, text: str) -> str:
     return escape(text)
 
 
-def _bold(block: Block, width: int, shown: int) -> set[tuple[int, int]]:
+def _bold(block: Block, width: int, shown: Sequence[int]) -> set[tuple[int, int]]:
     """(row, column) of estimates that nothing is separated from as better, unless that is true of all."""
     first = len(block.labels) + (2 if ranking_of(block) is not None else 0)
     found = set()
@@ -136,5 +137,5 @@ def _bold(block: Block, width: int, shown: int) -> set[tuple[int, int]]:
         top = [i for i, standing in enumerate(standings) if standing is not None and standing.low == 1]
         ranked = sum(standing is not None for standing in standings)
         if len(top) < ranked and first + j < width:
-            found |= {(i, first + j) for i in top if i < shown}
+            found |= {(at, first + j) for at, i in enumerate(shown) if i in top}
     return found

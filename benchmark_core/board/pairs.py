@@ -3,7 +3,7 @@ float64.
 
 D = Y[j] - Y[k], seed by seed and sample by sample, is never formed for all pairs. With Z = Y - mean of the
 row, three Gram matrices of the rows give the sums of squares of every D: SS = G[j,j] + G[k,k] - 2 G[j,k].
-Rows are read one at a time into groups of bounded size, and sums run over blocks of samples in a fixed order.
+Rows are read into groups of bounded size, or were kept in memory when they were estimated.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
-from .statistics import ALPHA, Kind, Scores, student
+from . import moments
+from .moments import Block, Kept, Sums
+from .statistics import ALPHA, Kind, Scores, equal, student
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
 #: Sums of squares below this share of the two rows' own are rounding: the rows are identical, or shifted.
 IDENTICAL = 1e-12
 
-_GROUP_BYTES = 256 * 2**20
-_CHUNK_BYTES = 2**20
-_BLOCK = 4096
 _SMALLEST = 16  # -log10 of the smallest p value
 _STEPS = tuple(2**i for i in reversed(range(10)))  # bisect a table of 1001 points
 
@@ -131,8 +130,22 @@ def compare_rows(column: ColumnScores, kind: Kind, *, quantile: float | None = N
         y, single = _seed_values(column, kind, quantile)
         if not (single and kind != "set" and quantile is None and first.samples > 1):
             return _over_seeds(y[:, :1] if single else y, first.samples)
-        return _crossed(_moments(column, kind, seeds=1), kind)
-    return _crossed(_moments(column, kind), kind)
+        return _crossed(_products(column, kind, seeds=1), kind)
+    return _crossed(_products(column, kind), kind)
+
+
+def compare_kept(kept: Kept, ranked: Sequence[int], kind: Kind) -> Pairs | None:
+    """The same of what `estimate_column` kept; None where that is not all it takes. ranked: rows as
+    `kept.rows` numbers them."""
+    place = {row: at for at, row in enumerate(kept.rows)}
+    rows = [place[row] for row in ranked]
+    if not rows or not kept.there.issuperset(rows) or (kept.seeds > 1 and kept.apart not in rows):
+        return None
+    found, every = _Products.of(kept.sums, kept.seeds, kept.n), range(len(kept.rows))
+    missing = [at for at in every if at not in kept.there]
+    kept.block.z[missing] = kept.block.c[missing] = 0
+    _add(found, kind, every, kept.block, every, kept.block)
+    return _crossed(found.take(rows), kind)
 
 
 def compare_pair(a: Scores, b: Scores, kind: Kind, *, quantile: float | None = None) -> Pair:
@@ -169,23 +182,11 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def influence(y: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Psi = R + V (Y - R) / v of a ratio R = sum V Y / sum V with v = mean of V; y, valid: (S, n)."""
-    import numpy as np
-
-    if not valid.any():
-        raise ValueError("a row has no valid sample; it cannot be compared")
-    shift = float(y[valid][0])  # equal scores stay equal
-    y = np.where(valid, y - shift, 0.0)
-    ratio = float(y.sum() / valid.sum())
-    return np.where(valid, y - ratio, 0.0) / float(valid.mean()) + (ratio + shift)
-
-
 # --- what is read --------------------------------------------------------------------------------------
 
 
 @dataclass
-class _Moments:
+class _Products:
     """Sums over the scores of K rows. mean: (K,). seed_means: (K, S). total, of_samples: (K, K), upper
     triangle.
 
@@ -202,119 +203,111 @@ class _Moments:
     of_samples: np.ndarray
     ones: np.ndarray
     differ: np.ndarray
-    single: bool = True
+
+    @classmethod
+    def of(cls, sums: Sums, seeds: int, n: int) -> _Products:
+        import numpy as np
+
+        square = (len(sums.mean), len(sums.mean))
+        return cls(
+            seeds, n, sums.mean, sums.off, np.zeros(square), np.zeros(square), sums.ones, np.zeros(square)
+        )
+
+    def take(self, rows: Sequence[int]) -> _Products:
+        """Of some of the rows."""
+        import numpy as np
+
+        if len(rows) == len(self.mean):
+            return self
+        squares = (values[np.ix_(rows, rows)] for values in (self.total, self.of_samples, self.differ))
+        total, of_samples, differ = squares
+        mean, seed_means, ones = (values[list(rows)] for values in (self.mean, self.seed_means, self.ones))
+        return _Products(self.seeds, self.n, mean, seed_means, total, of_samples, ones, differ)
 
 
-def _moments(column: ColumnScores, kind: Kind, seeds: int | None = None) -> _Moments:
-    import numpy as np
-
-    rows, first = len(column), column[0]
+def _products(column: ColumnScores, kind: Kind, seeds: int | None = None) -> _Products:
+    first, rows = column[0], len(column)
     seeds, n = seeds or len(first.values), first.samples
-    square = (rows, rows)
-    found = _Moments(
-        seeds, n, np.zeros(rows), np.zeros((rows, seeds)), np.zeros(square), np.zeros(square),
-        np.zeros((rows, seeds)), np.zeros(square),
-    )  # fmt: skip
-    fit = max(1, _GROUP_BYTES // (8 * seeds * n))
+    fit = max(1, moments.GROUP_BYTES // (8 * seeds * n))
     size = rows if rows <= fit else max(1, fit // 2)
     groups = [range(start, min(rows, start + size)) for start in range(0, rows, size)]
+    sums, single = Sums.empty(rows, seeds), seeds > 1
+    found = _Products.of(sums, seeds, n)
     for i, group in enumerate(groups):
-        y = _read(column, group, kind, found)
-        _add(found, kind, group, y, group, y)
+        block, alike = _read(column, group, kind, n, sums)
+        single = single and alike
+        _add(found, kind, group, block, group, block)
         for other in groups[i + 1 :]:
-            _add(found, kind, group, y, other, _read(column, other, kind, found))
-    if found.single and seeds > 1:  # one run that was written down several times
+            _add(found, kind, group, block, other, _read(column, other, kind, n, sums)[0])
+    if single:  # one run that was written down several times
         found.total /= seeds
-        found.of_samples /= seeds**2 if kind == "bernoulli" else seeds
         found.seeds, found.seed_means, found.ones = 1, found.seed_means[:, :1], found.ones[:, :1]
     return found
 
 
-def _read(column: ColumnScores, group: range, kind: Kind, found: _Moments) -> np.ndarray:
-    """(S, rows of the group, n): Z = Y - mean of the row; 0/1 scores as they are, in float32, whose sums of a
-    block are exact. Notes their means."""
+def _read(column: ColumnScores, group: range, kind: Kind, n: int, sums: Sums) -> tuple[Block, bool]:
+    """The rows of a group in memory, and whether all seeds of each are bit-identical. Notes their sums."""
     import numpy as np
 
-    binary = kind == "bernoulli"
-    y = np.empty((found.seeds, len(group), found.n), dtype=np.float32 if binary else np.float64)
-    size = max(1, _CHUNK_BYTES // (8 * found.seeds * found.n))  # rows that stay in the processor's cache
+    seeds, single = sums.means.shape[1], True
+    block = Block.empty(len(group), seeds, n, kind)
+    size = max(1, moments.CHUNK_BYTES // (8 * seeds * n))
     for start in range(0, len(group), size):
         rows = group[start : start + size]
-        part = y[:, start : start + size]
         some = [column[row] for row in rows]
         for row, scores in zip(rows, some, strict=True):
-            _check(scores, row, found)
-        if kind == "conditional":
-            for i, scores in enumerate(some):
-                _fill(part[:, i], scores, found)
-        else:
-            values = [v for scores in some for v in scores.values[: found.seeds]]
-            block = np.concatenate(values, dtype=y.dtype)  # type: ignore[arg-type]
-            part[:] = block.reshape(len(rows), found.seeds, found.n).swapaxes(0, 1)
-            found.single = found.single and _equal(list(part))
-        if not np.isfinite(part.sum()) and not (finite := np.isfinite(part).all((0, 2))).all():
-            row = rows[int(np.argmin(finite))]
-            raise ValueError(f"row {row} has scores that are no numbers; compare complete rows only")
-        at = slice(rows.start, rows.stop)
-        if binary:
-            found.ones[at] = part.sum(2, dtype=np.float64).T
-            found.mean[at] = found.ones[at].sum(1) / (found.seeds * found.n)
-            found.seed_means[at] = found.ones[at] / found.n - found.mean[at, None]
-            continue
-        shift = part[0, :, 0].copy()
-        part -= shift[:, None]
-        means = part.mean(2)
-        centre = means.mean(0)
-        found.seed_means[at], found.mean[at] = (means - centre).T, centre + shift
-        part -= centre[:, None]
-    return y
+            _check(scores, row, seeds, n)
+            single = single and equal(scores.values[:seeds])
+            single = single and (kind != "conditional" or equal(_masks(scores, seeds)))
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            found, _ = moments.read(some, kind, block[start : start + size])
+        if not (finite := np.isfinite(found.mean)).all():
+            at = int(np.argmin(finite))
+            _refuse(some[at], rows[at], kind, seeds)
+        sums.put(slice(rows.start, rows.stop), found)
+    return block, single
 
 
-def _check(scores: Scores, row: int, found: _Moments) -> None:
+def _check(scores: Scores, row: int, seeds: int, n: int) -> None:
     sizes = [-1 if v is None else len(v) for v in scores.values]
-    if len(sizes) < found.seeds or -1 in sizes:
+    if len(sizes) < seeds or -1 in sizes:
         there = len(sizes) - sizes.count(-1)
-        raise ValueError(f"a row has {there} seeds of {found.seeds}; compare complete rows only")
-    if sizes[: found.seeds].count(found.n) < found.seeds:
-        raise ValueError(f"row {row} has not {found.n} samples in each seed; compare complete rows only")
+        raise ValueError(f"a row has {there} seeds of {seeds}; compare complete rows only")
+    if sizes[:seeds].count(n) < seeds:
+        raise ValueError(f"row {row} has not {n} samples in each seed; compare complete rows only")
 
 
-def _fill(y: np.ndarray, scores: Scores, found: _Moments) -> None:
-    """Writes Psi of a row whose metric is conditional to y (S, n)."""
+def _refuse(scores: Scores, row: int, kind: Kind, seeds: int) -> None:
+    """ValueError for a row without a mean, unless its numbers are only too large."""
     import numpy as np
 
-    for s in range(found.seeds):
-        y[s] = scores.values[s]
-    v = np.stack(_masks(scores, found.seeds))
-    found.single = found.single and _equal(list(v)) and _equal(list(y))
-    y[:] = influence(y, v)
+    values, masks = _arrays(scores, seeds)
+    if kind == "conditional":
+        if not any(m.any() for m in masks):
+            raise ValueError(f"row {row} has no valid sample; it cannot be compared")
+        values = [v[m] for v, m in zip(values, masks, strict=True)]
+    if not all(np.isfinite(v).all() for v in values):
+        raise ValueError(f"row {row} has scores that are no numbers; compare complete rows only")
 
 
-def _add(found: _Moments, kind: Kind, a: range, y: np.ndarray, b: range, z: np.ndarray) -> None:
+def _add(found: _Products, kind: Kind, a: range, y: Block, b: range, z: Block) -> None:
     """Adds the products of the rows a (scores y) with the rows b (scores z)."""
     import numpy as np
 
     rows, columns = slice(a.start, a.stop), slice(b.start, b.stop)
     total, of_samples = found.total[rows, columns], found.of_samples[rows, columns]
-    seeds, n = len(y), y.shape[2]
-    binary = kind == "bernoulli"
-    by_seed = [np.zeros(total.shape) if binary else total for _ in range(seeds)]
-    # Sums of seeds are integers for 0/1 scores; their products over a block are exact up to 2^24.
-    wide = np.float32 if binary and seeds**2 * _BLOCK <= 2**24 else np.float64
-    for start in range(0, n, _BLOCK):
-        cut = slice(start, start + _BLOCK)
-        for s in range(seeds):
-            by_seed[s] += y[s, :, cut] @ z[s, :, cut].T
+    seeds = y.z.shape[1]
+    with np.errstate(invalid="ignore", over="ignore"):  # rows that are not compared may hold no numbers
         if seeds > 1:
-            left = y[:, :, cut].sum(0, dtype=wide)
-            right = left if z is y else z[:, :, cut].sum(0, dtype=wide)
-            of_samples += left @ right.T
-    if binary:
-        differ = found.differ[rows, columns]
-        for s, products in enumerate(by_seed):
+            of_samples += y.c @ z.c.T
+        if kind != "bernoulli":
+            total += y.z.reshape(len(a), -1) @ z.z.reshape(len(b), -1).T
+            return
+        differ, ones = found.differ[rows, columns], found.ones
+        for s in range(seeds):
+            products = (y.z[:, s] @ z.z[:, s].T).astype(np.float64)
             total += products
-            apart = found.ones[rows, s, None] + found.ones[None, columns, s] - 2 * products
-            np.maximum(differ, apart, out=differ)
+            np.maximum(differ, ones[rows, s, None] + ones[None, columns, s] - 2 * products, out=differ)
 
 
 def _seed_values(column: ColumnScores, kind: Kind, quantile: float | None) -> tuple[np.ndarray, bool]:
@@ -325,7 +318,7 @@ def _seed_values(column: ColumnScores, kind: Kind, quantile: float | None) -> tu
     y, single = np.empty((len(column), seeds)), True
     for row in range(len(column)):
         values, valid = _arrays(column[row], seeds)
-        single = single and _equal(values) and (kind != "conditional" or _equal(valid))
+        single = single and equal(values) and (kind != "conditional" or equal(valid))
         if kind == "conditional":
             values = [v[m] for v, m in zip(values, valid, strict=True)]
         if not all(len(v) for v in values):
@@ -355,12 +348,6 @@ def _masks(row: Scores, seeds: int) -> list[np.ndarray]:
     return [np.ones(len(v), bool) if m is None else np.asarray(m, bool) for v, m in pairs if v is not None]
 
 
-def _equal(arrays: Sequence[np.ndarray]) -> bool:
-    import numpy as np
-
-    return all(np.array_equal(a, arrays[0], equal_nan=a.dtype.kind == "f") for a in arrays[1:])
-
-
 # --- what is compared ----------------------------------------------------------------------------------
 
 
@@ -371,7 +358,7 @@ def _no_pairs(rows: int) -> Pairs:
     return Pairs(rows, 0, 0, 0, none, none, none, none, none)
 
 
-def _crossed(found: _Moments, kind: Kind) -> Pairs:
+def _crossed(found: _Products, kind: Kind) -> Pairs:
     """Rules 1, 2, 3, 5 and 6: every seed scored every sample."""
     import numpy as np
 
@@ -463,7 +450,7 @@ def _t_test(d: np.ndarray, variance: np.ndarray, df: int) -> np.ndarray:
     return np.where(d == 0, 1.0, np.minimum(1.0, 2 * stdtr(df, -np.nan_to_num(t, posinf=np.inf))))
 
 
-def _mcnemar(found: _Moments, j: np.ndarray, k: np.ndarray) -> np.ndarray:
+def _mcnemar(found: _Products, j: np.ndarray, k: np.ndarray) -> np.ndarray:
     """min(1, 2 P[Bin(b+c, 1/2) <= min(b, c)]): b, c samples on which only the one, only the other row has
     1."""
     import numpy as np

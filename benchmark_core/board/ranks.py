@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .pairs import ColumnScores, Pairs, compare_rows
+from .moments import Kept
+from .pairs import ColumnScores, Pairs, compare_kept, compare_rows
 from .statistics import Estimate, Kind, Scores
 
 if TYPE_CHECKING:
@@ -77,13 +78,17 @@ def rank_column(
     direction: Direction,
     *,
     quantile: float | None = None,
+    kept: Kept | None = None,
 ) -> Ranking:
     """Ranks the rows whose state is `ok`; the scores of no other row are read, and none changes a rank.
 
-    names, estimates, column: one for each row. estimates None: the metric does not apply to the row.
+    names, estimates, column: one for each row. estimates None: the metric does not apply to the row. kept:
+    what `estimate_column` kept, so that nothing is read again.
     """
     ranked = tuple(i for i, e in enumerate(estimates) if e is not None and e.state == "ok")
-    pairs = compare_rows(Some(column, ranked), kind, quantile=quantile)
+    pairs = compare_kept(kept, ranked, kind) if kept is not None else None
+    if pairs is None:
+        pairs = compare_rows(Some(column, ranked), kind, quantile=quantile)
     return rank_pairs(names, estimates, ranked, pairs, direction)
 
 

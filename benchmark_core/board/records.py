@@ -7,23 +7,28 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .across_table import across_json, defenses_json
 from .aggregate import COORDINATES
+from .formats import finite
 from .model import Block, Cell, Column, Table
 from .statistics import ALPHA
-from .strips import notes_of
+from .strips import notes_of, row_notes, rows_shown
+
+if TYPE_CHECKING:
+    from .reproduction import Checked
 
 
-def render_csv(tables: Sequence[Table], top: int | None = None) -> str:
+def render_csv(tables: Sequence[Table], top: int | None = None, *, incomplete: bool = False) -> str:
+    """top: rows a block; incomplete: and those further down that lack cells."""
     out = io.StringIO()
     writer: csv.DictWriter[str] | None = None
     for table in tables:
         for block in table.blocks:
-            for i, row in enumerate(block.rows[:top]):
+            for i in rows_shown(block, top, incomplete=incomplete):
+                row = block.rows[i]
                 for column, cell in zip(block.columns, row.cells, strict=True):
                     if cell.estimate is None:
                         continue
@@ -49,12 +54,25 @@ def render_csv(tables: Sequence[Table], top: int | None = None) -> str:
     return out.getvalue()
 
 
-def render_json(tables: Sequence[Table], top: int | None = None) -> str:
-    document = [_table_json(table, top) for table in tables]
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+def render_json(
+    tables: Sequence[Table],
+    top: int | None = None,
+    *,
+    incomplete: bool = False,
+    checked: Mapping[tuple[str, str], Checked] | None = None,
+) -> str:
+    """checked: what was published beside ours, by suite and board."""
+    from .reproduction import checked_json
+
+    found = {of: checked_json(one) for of, one in (checked or {}).items()}
+    document = [
+        {**_table_json(t, top, incomplete=incomplete), "expected": found.get((t.suite, t.board))}
+        for t in tables
+    ]
+    return json.dumps(finite(document), indent=1, allow_nan=False) + "\n"
 
 
-def _table_json(table: Table, top: int | None) -> dict[str, Any]:
+def _table_json(table: Table, top: int | None, *, incomplete: bool) -> dict[str, Any]:
     return {
         "suite": table.suite,
         "version": table.version,
@@ -74,9 +92,9 @@ def _table_json(table: Table, top: int | None) -> dict[str, Any]:
                         "kind": column.kind,
                         "average": column.average,
                         "comparable": column.comparable,
-                        **_comparisons(column, block),
+                        **_comparisons(block, i),
                     }
-                    for column in block.columns
+                    for i, column in enumerate(block.columns)
                 ],
                 "rows": [
                     {
@@ -86,11 +104,12 @@ def _table_json(table: Table, top: int | None) -> dict[str, Any]:
                         "control": row.control,
                         "flags": [{"word": flag.word, "text": flag.text} for flag in row.flags],
                         "cells": [
-                            None if cell.estimate is None else _finite(_numbers(column, cell, i))
+                            None if cell.estimate is None else _numbers(column, cell, i)
                             for column, cell in zip(block.columns, row.cells, strict=True)
                         ],
                     }
-                    for i, row in enumerate(block.rows[:top])
+                    for i in rows_shown(block, top, incomplete=incomplete)
+                    for row in [block.rows[i]]
                 ],
             }
             for block in table.blocks
@@ -101,14 +120,9 @@ def _table_json(table: Table, top: int | None) -> dict[str, Any]:
     }
 
 
-def _finite(numbers: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity: it stands as the text `inf`, as in CSV."""
-    return {k: str(v) if isinstance(v, float) and math.isinf(v) else v for k, v in numbers.items()}
-
-
-def _comparisons(column: Column, block: Block) -> dict[str, Any]:
+def _comparisons(block: Block, i: int) -> dict[str, Any]:
     """What comparing the rows of a column says: JSON."""
-    ranking = column.ranking
+    column, ranking = block.columns[i], block.columns[i].ranking
     if ranking is None:
         return {"ranked": 0, "pairs": []}
     names = [row.name for row in block.rows]
@@ -117,19 +131,17 @@ def _comparisons(column: Column, block: Block) -> dict[str, Any]:
         "family": ranking.of * (ranking.of - 1) // 2,
         "alpha": ALPHA,
         "verdict": ranking.verdict,
-        "notes": list(ranking.notes),
+        "notes": row_notes(block, i),
         "pairs": [
-            _finite(
-                {
-                    "rows": [names[p.first], names[p.second]],
-                    "difference": p.difference * column.scale,
-                    "lo": None if p.low is None else p.low * column.scale,
-                    "hi": None if p.high is None else p.high * column.scale,
-                    "p": p.p,
-                    "p_holm": p.p_adjusted,
-                    "better": None if p.better is None else names[p.better],
-                }
-            )
+            {
+                "rows": [names[p.first], names[p.second]],
+                "difference": p.difference * column.scale,
+                "lo": None if p.low is None else p.low * column.scale,
+                "hi": None if p.high is None else p.high * column.scale,
+                "p": p.p,
+                "p_holm": p.p_adjusted,
+                "better": None if p.better is None else names[p.better],
+            }
             for p in ranking.pairs
         ],
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import ranks, words
 from .model import Column, Pair, Ranking
+from .moments import Kept
 from .pairs import upper
 from .statistics import ALPHA, Estimate, Scores
 
@@ -26,11 +27,13 @@ def rank(
     scores: Sequence[Scores | None],
     *,
     quantile: float | None = None,
+    kept: Kept | None = None,
 ) -> Ranking:
-    """Ranks the rows of a column that are complete and comparable; the others stay unranked."""
+    """Ranks the rows of a column that are complete and comparable; the others stay unranked. kept: what
+    `estimate_column` kept."""
     assert column.direction is not None
     kind, direction = column.kind, column.direction
-    found = ranks.rank_column(names, estimates, scores, kind, direction, quantile=quantile)  # type: ignore[arg-type]
+    found = ranks.rank_column(names, estimates, scores, kind, direction, quantile=quantile, kept=kept)  # type: ignore[arg-type]
     of = len(found.ranked)
     notes: dict[str, None] = {}
     for estimate in estimates:

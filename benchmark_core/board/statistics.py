@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
+from . import moments
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -25,8 +27,6 @@ Z = 1.959964
 MIN_SAMPLES = 10
 MIN_SEEDS_OF_SETS = 3
 MIN_VALID = 0.95
-
-_CHUNK_BYTES = 2**20  # scores worked on at a time: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,11 @@ def estimate_column(
     *,
     quantile: float | None = None,
     infinite: bool = False,
+    kept: moments.Kept | None = None,
 ) -> list[tuple[Estimate, tuple[float | None, ...]]]:
-    """The same, each with the row's mean (or quantile) in every seed: None where there is none."""
-    single = _all_seeds_equal(rows)
+    """The same, each with the row's mean (or quantile) in every seed: None where there is none. kept: takes
+    what comparing the rows needs."""
+    single, apart = _all_seeds_equal(rows)
     found: list[tuple[Estimate, tuple[float | None, ...]]] = []
     if quantile is not None:
         from .quantiles import estimate_quantile
@@ -119,10 +121,13 @@ def estimate_column(
             estimate = estimate_quantile(row, kind, limits, quantile, single=single, infinite=infinite)
             found.append((estimate, by_seed(row, quantile)))
         return found
+    if kept is not None:
+        kept.apart = apart
     for some, shape in _chunks(rows, kind, single):
-        for row, sums in zip(some, _sums(some, kind, shape) if shape else [None] * len(some), strict=True):
-            means = by_seed(row) if sums is None else sums.means * (len(row.values) if single else 1)
-            found.append((_estimate(row, kind, limits, single, sums), means))
+        sums = [None] * len(some) if shape is None else _sums(some, kind, shape, kept, len(found))
+        for row, of_row in zip(some, sums, strict=True):
+            means = by_seed(row) if of_row is None else of_row.means * (len(row.values) if single else 1)
+            found.append((_estimate(row, kind, limits, single, of_row), means))
     return found
 
 
@@ -153,8 +158,9 @@ def components(y: np.ndarray) -> Components:
     """
     import numpy as np
 
-    shift = float(y[0, 0])  # so that equal scores have no variance at all, not one of rounding
-    return _components(np.asarray(y, dtype=np.float64)[None] - shift, [shift])[0][0]
+    seeds, n = np.shape(y)
+    sums, _ = moments.read([Scores(list(y), [], n)], "score", moments.Block.empty(1, seeds, n, "score"))
+    return _components(sums, seeds, n, whole=False)[0]
 
 
 @lru_cache(maxsize=4096)
@@ -187,7 +193,8 @@ def _chunks(
     held: tuple[int, int] | None = None
     for row in rows:
         shape = _shape(row, kind, single)
-        if some and (shape != held or (held and 8 * held[0] * held[1] * (len(some) + 1) > _CHUNK_BYTES)):
+        fits = held is None or 8 * math.prod(held) * (len(some) + 1) <= moments.CHUNK_BYTES
+        if some and (shape != held or not fits):
             yield some, held
             some = []
         some.append(row)
@@ -196,20 +203,25 @@ def _chunks(
         yield some, held
 
 
-def _sums(rows: Sequence[Scores], kind: Kind, shape: tuple[int, int]) -> Iterator[_Sums]:
-    """The sums of rows whose seeds and samples are crossed, shape (S, n), in one go."""
+def _sums(
+    rows: Sequence[Scores], kind: Kind, shape: tuple[int, int], kept: moments.Kept | None, at: int
+) -> list[_Sums]:
+    """The sums of rows whose seeds and samples are crossed, shape (S, n), in one go. at: the place of the
+    first in their column."""
     import numpy as np
 
-    seeds, n = shape
-    arrays = [v for row in rows for v in row.values[:seeds]]
-    y = np.concatenate(arrays, dtype=np.float64).reshape(len(rows), seeds, n)  # type: ignore[arg-type]
+    room = None
+    if kept is not None and all(row.samples == shape[1] for row in rows):
+        room = kept.room(at, len(rows), shape, kind)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        if kind == "conditional":
-            masks = [np.ones(n, dtype=bool) if m is None else m for row in rows for m in row.valid[:seeds]]
-            return (_Sums(*found) for found in _of_ratios(y, np.concatenate(masks).reshape(y.shape)))
-        shift = np.zeros(len(rows)) if kind == "bernoulli" else y[:, 0, 0].copy()
-        y -= shift[:, None, None]
-        return (_Sums(parts, None, means) for parts, means in _components(y, shift))
+        out = room or moments.Block.empty(len(rows), *shape, kind)
+        sums, of_masks = moments.read(rows, kind, out)
+        parts = _components(sums, *shape, whole=kind == "bernoulli")
+        shares = [None] * len(rows) if of_masks is None else _components(of_masks, *shape, whole=True)
+    if kept is not None and room is not None:
+        kept.put(at, len(rows), sums)
+    means = [tuple([None if m != m else m for m in of_row]) for of_row in sums.means.tolist()]
+    return [_Sums(*of_row) for of_row in zip(parts, shares, means, strict=True)]
 
 
 def _shape(row: Scores, kind: Kind, single: bool) -> tuple[int, int] | None:
@@ -226,59 +238,30 @@ def _shape(row: Scores, kind: Kind, single: bool) -> tuple[int, int] | None:
     return len(sizes), sizes[0]
 
 
-def _components(
-    y: np.ndarray, shift: Sequence[float] | np.ndarray
-) -> list[tuple[Components, tuple[float | None, ...]]]:
-    """The components of each row and the means of its seeds; y: (rows, S, n), scores less the row's shift. It
-    is overwritten."""
+def _components(sums: moments.Sums, seeds: int, n: int, *, whole: bool) -> list[Components]:
+    """The components of each row: SSA = n sum_s (A[s]-m)^2, SSB = sum_i C[i]^2 / S and what they leave of the
+    total. whole: of 0/1 scores, times N, as whole numbers."""
     import numpy as np
 
-    _, seeds, n = y.shape
     count = seeds * n
-    sums = y.sum(2)
-    m, a = sums.sum(1) / count, sums / n
-    if seeds == 1:
-        y -= m[:, None, None]
-        of_samples = np.einsum("rsi,rsi->r", y, y) / (n - 1)
-        of_seeds = of_rest = np.zeros(len(y))
+    if whole:
+        ones = sums.total
+        total = (count * ones - ones**2) / count
+        ssa = (seeds * (sums.ones**2).sum(1) - ones**2) / count
+        ssb = (n * sums.of_samples - ones**2) / count
+        rest = (count * ones - seeds * (sums.ones**2).sum(1) - n * sums.of_samples + ones**2) / count
     else:
-        b = y.mean(1)
-        y -= b[:, None]
-        a_off = a - m[:, None]
-        y -= a_off[:, :, None]
-        b -= m[:, None]
-        of_rest = np.einsum("rsi,rsi->r", y, y) / ((seeds - 1) * (n - 1))
-        of_seeds = n * (a_off**2).sum(1) / (seeds - 1)
-        of_samples = seeds * np.einsum("ri,ri->r", b, b) / (n - 1)
-    variances = np.stack([of_seeds, np.maximum(0.0, of_samples - of_rest), of_rest], 1) / count
-    means = (a + np.asarray(shift)[:, None]).tolist()
+        total, ssa, ssb = sums.total, n * (sums.off**2).sum(1), sums.of_samples / seeds
+        rest = np.maximum(0.0, total - ssa - ssb)
+    if seeds == 1:
+        variances = np.stack([0 * total, total / (n - 1), 0 * total], 1) / count
+    else:
+        of_rest = rest / ((seeds - 1) * (n - 1))
+        of_samples = np.maximum(0.0, ssb / (n - 1) - of_rest)
+        variances = np.stack([ssa / (seeds - 1), of_samples, of_rest], 1) / count
     return [
-        (Components(mean, seed, sample, floor, seeds, n), tuple(of_row))
-        for mean, (seed, sample, floor), of_row in zip(
-            (m + shift).tolist(), variances.tolist(), means, strict=True
-        )
-    ]
-
-
-def _of_ratios(y: np.ndarray, v: np.ndarray) -> list[tuple[Components, Components, tuple[float | None, ...]]]:
-    """The same of R = sum V Y / sum V by its influence Psi = R + V (Y - R) / v, and of the valid share v."""
-    import numpy as np
-
-    rows, counts = len(y), v.sum(2)
-    shift = y.reshape(rows, -1)[np.arange(rows), v.reshape(rows, -1).argmax(1)]
-    y -= shift[:, None, None]
-    y[~v] = 0.0
-    sums = y.sum(2)
-    ratio = sums.sum(1) / counts.sum(1)
-    means = np.where(counts > 0, sums / counts + shift[:, None], np.nan).tolist()
-    y -= ratio[:, None, None]
-    y[~v] = 0.0
-    y /= v.mean((1, 2))[:, None, None]
-    of_ratio, of_share = _components(y, ratio + shift), _components(v.astype(np.float64), np.zeros(rows))
-    values = (ratio + shift).tolist()
-    return [
-        (replace(parts, mean=value), share, tuple(None if m != m else m for m in of_row))
-        for (parts, _), (share, _), value, of_row in zip(of_ratio, of_share, values, means, strict=True)
+        Components(mean, seed, sample, floor, seeds, n)
+        for mean, seed, sample, floor in zip(sums.mean.tolist(), *variances.T.tolist(), strict=True)
     ]
 
 
@@ -401,21 +384,24 @@ def _mean(values: list[np.ndarray], defined: list[np.ndarray]) -> float:
     return total / sum(int(m.sum()) for m in defined)
 
 
-def _all_seeds_equal(rows: Sequence[Scores]) -> bool:
-    """Every complete row has bit-identical scores in all its seeds: they are one run, not several."""
+def _all_seeds_equal(rows: Sequence[Scores]) -> tuple[bool, int | None]:
+    """Whether every complete row has bit-identical scores in all its seeds: they are one run, not several.
+    Also the place of the first that has not."""
     found = False
-    for row in rows:
+    for place, row in enumerate(rows):
         if all(v is not None for v in row.values):
-            found = _equal(row.values) and _equal(row.valid)
+            found = equal(row.values) and equal(row.valid)
             if not found:
-                return False
-    return found
+                return False, place
+    return found, None
 
 
-def _equal(arrays: Sequence[np.ndarray | None]) -> bool:
+def equal(arrays: Sequence[np.ndarray | None]) -> bool:
+    """Whether all arrays are bit-identical."""
     import numpy as np
 
     first = arrays[0] if arrays else None
     if first is None:
         return all(a is None for a in arrays)
-    return all(a is not None and np.array_equal(a, first, equal_nan=a.dtype.kind == "f") for a in arrays)
+    number = np.asarray(first).dtype.kind == "f"
+    return all(a is not None and np.array_equal(a, first, equal_nan=number) for a in arrays[1:])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from . import formats, words
-from .aggregate import COORDINATES
+from .cells import COORDINATES
 from .formats import Interval, count, plural
 from .model import Block, Cell, Column, Ranking, Row, Standing
 from .ranks import ALPHABET
@@ -32,10 +32,27 @@ class Strip:
     numbers: bool = True
 
 
-def strips_of(block: Block, rows: Sequence[Row]) -> list[Strip]:
-    strips = []
+def rows_shown(block: Block, top: int | None = None, *, incomplete: bool = False) -> list[int]:
+    """The rows of a form that shows at most `top` of them. incomplete: and those further down that lack
+    cells."""
+    rows = enumerate(block.rows)
+    return [i for i, row in rows if top is None or i < top or (incomplete and row.done < row.of)]
+
+
+def hidden_text(block: Block, shown: Sequence[int]) -> str:
+    """`12 more rows (--all), 1 incomplete row (--incomplete)`; nothing where all are shown."""
+    hidden = [block.rows[i] for i in set(range(len(block.rows))) - set(shown)]
+    lacking = sum(row.done < row.of for row in hidden)
+    parts = [f"{plural(more, 'more row')} (--all)"] if (more := len(hidden) - lacking) else []
+    parts += [f"{plural(lacking, 'incomplete row')} (--incomplete)"] if lacking else []
+    return ", ".join(parts)
+
+
+def strips_of(block: Block, shown: Sequence[int]) -> list[Strip]:
+    """shown: which rows, as `rows_shown` has them."""
+    rows, strips = [block.rows[i] for i in shown], []
     if (ranking := ranking_of(block)) is not None:
-        standings = ranking.standings[: len(rows)]
+        standings = [ranking.standings[i] for i in shown]
         strips.append(Strip(["rank"], [rank_text(s) for s in standings], False))
         strips.append(Strip(["ties"], [ties_text(s.ties if s else "") for s in standings], False))
     strips += [Strip([label], [row.at[label] for row in rows], False) for label in block.labels]
@@ -80,9 +97,8 @@ def _head(block: Block, i: int, cells: Sequence[Cell]) -> list[str]:
     if any(share_text(cell.estimate) for cell in cells):
         first += " (valid %)"
     lines = [first]
-    producers = " · ".join(producer_name(c, label) for c, label in column.shown.items())
     if any(c.shown for c in block.columns):
-        lines.append(producers)
+        lines.append(" · ".join(producers(column)))
     if len(_samples(block)) > 1:
         own = sorted({cell.estimate.n for cell in cells if cell.estimate is not None and cell.estimate.n})
         lines.append(f"n = {_span(own)}" if own else "")
@@ -92,6 +108,12 @@ def _head(block: Block, i: int, cells: Sequence[Cell]) -> list[str]:
 def producer_name(coordinate: str, label: str) -> str:
     """`pgd`, or `on pgd` for explanations of what an attack made."""
     return f"on {label}" if coordinate == "on" and label != "clean" else label
+
+
+def producers(column: Column) -> list[str]:
+    """What tells a column from others of its metric: `pgd`; `saliency`, `on pgd`; or `clean` alone."""
+    named = [(c, label) for c, label in column.shown.items() if (c, label) != ("on", "clean")]
+    return [producer_name(c, label) for c, label in named or column.shown.items()]
 
 
 def column_name(column: Column) -> str:
@@ -173,11 +195,27 @@ def title_of(block: Block) -> list[str]:
         )
     if block.ordered_by is not None and len(block.rows) > 1:
         column = block.columns[block.ordered_by]
-        name = " ".join([column_name(column), *column.shown.values()])
+        name = " ".join([column_name(column), *producers(column)])
         parts.append(f"{'ranked' if column.ranking else 'ordered'} by {name}")
     if any(e.low is not None for e in _estimates(block)):
         parts.append("± half a 95 % interval")
     return parts
+
+
+def row_notes(block: Block, column: int) -> list[str]:
+    """What must be said about the rows of a column, each sentence once with the rows that it is about."""
+    found: dict[str, list[str]] = {}
+    about, complete = block.columns[column], 0
+    for row in block.rows:
+        cell = row.cells[column]
+        if cell.estimate is not None and cell.estimate.state != "incomplete":
+            complete += 1
+            for text in words.notes(cell.estimate, about.metric, about.kind, cell.done):
+                found.setdefault(text, []).append(row.name)
+    return [
+        text if len(rows) == complete else f"{words.listed(rows, words.NAMES)}: {text}"
+        for text, rows in found.items()
+    ]
 
 
 def notes_of(block: Block) -> list[str]:
@@ -189,7 +227,7 @@ def notes_of(block: Block) -> list[str]:
     if medians := dict.fromkeys(c.metric for c in block.columns if c.average == "median"):
         notes.append(f"Medians over the samples, not means: {', '.join(medians)}.")
     if states := [text for state, text in STATE_NOTES.items() if any(e.state == state for e in estimates)]:
-        notes.append(f"* {'; '.join(states)}")
+        notes.append(f"* {'; '.join(states)}: shown, not ranked.")
     if any(e.value is None and e.not_numbers for e in estimates):
         notes.append("NaN (k): k scores are not a number.")
     if missing := sum(row.of - row.done for row in block.rows):
@@ -205,6 +243,15 @@ def notes_of(block: Block) -> list[str]:
         notes.append(words.ONE_SEED)
     elif seeds == {2}:
         notes.append(words.TWO_SEEDS)
+    equal = {
+        column_name(column): cell.done
+        for row in block.rows
+        for column, cell in zip(block.columns, row.cells, strict=True)
+        if cell.done > 1 and cell.estimate is not None and cell.estimate.seeds == 1
+    }
+    for ran in dict.fromkeys(equal.values()):
+        names = words.listed([name for name, done in equal.items() if done == ran], words.NAMES)
+        notes.append(f"{names}: {words.EQUAL_SEEDS.format(seeds=ran)}")
     flags: dict[str, list[str]] = {}
     for row in block.rows:
         for flag in row.flags:
@@ -213,6 +260,30 @@ def notes_of(block: Block) -> list[str]:
         more = f" ({len(texts) - 1} more: on the page)" if len(texts) > 1 else ""
         notes.append(f"⚑ {word}: {texts[0]}{more}")
     return notes
+
+
+def key_of(blocks: Sequence[tuple[Block, Sequence[int]]], *, across: bool) -> str:
+    """What the signs in these rows mean, each that occurs; for all blocks together. across: there are tables
+    over datasets too."""
+    rows = [block.rows[i] for block, shown in blocks for i in shown]
+    cells = [cell for row in rows for cell in row.cells]
+    rankings = [ranking for block, _ in blocks if (ranking := ranking_of(block)) is not None]
+    found = {
+        "rows that share a letter cannot be separated": any(rankings),
+        "rank 2–4: somewhere from 2 to 4": any(
+            s is not None and s.low < s.high for ranking in rankings for s in ranking.standings
+        ),
+        "cells: measured/planned": bool(rows),
+        "78 (2/3): two of three seeds are measured": any(0 < cell.done < cell.of for cell in cells),
+        "–: not measured": any(cell.of and not cell.done for cell in cells),
+        "·: does not apply": any(cell.estimate is None for cell in cells),
+        "ⓘ control: a null method, which every real one should beat": any(row.control for row in rows),
+        "wins-ties-losses: over datasets, rows it is separated from and better, not separated from, worse": (
+            across
+        ),
+    }
+    told = [text for text, occurs in found.items() if occurs]
+    return f"How to read it: {'; '.join(told)}." if told else ""
 
 
 def _estimates(block: Block) -> Iterator[Estimate]:

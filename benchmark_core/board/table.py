@@ -6,14 +6,18 @@ Text, Markdown and LaTeX show rounded numbers; CSV and JSON hold full float64.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
-from . import across_table, formats
+from . import across_table, formats, layout
 from .correlation import MIN_POINTS
 from .formats import plural
-from .model import Table
-from .strips import Strip, notes_of, strips_of, title_of
+from .model import Block, Table
+from .strips import Strip, hidden_text, key_of, notes_of, rows_shown, strips_of, title_of
+
+if TYPE_CHECKING:
+    from .reproduction import Checked
 
 Format = Literal["text", "md", "tex", "csv", "json"]
 FORMATS: tuple[Format, ...] = ("text", "md", "tex", "csv", "json")
@@ -34,10 +38,14 @@ def render(
     width: int | None = 100,
     wide: bool = False,
     top: int | None = None,
+    incomplete: bool = False,
     unicode: bool = True,
+    checked: Mapping[tuple[str, str], Checked] | None = None,
 ) -> str:
     """All tables in one form, ending in a newline. width (None: no limit), wide (no limit, and over datasets
-    not only the column that orders the board), unicode: text only. top: rows a block."""
+    not only the column that orders the board), unicode: text only. top: rows a block; incomplete: and those
+    further down that lack cells. checked: what was published beside ours, by suite and board, for JSON.
+    """
     several = len({table.suite for table in tables}) > 1
     names = [
         [*([table.suite] if several else []), *([table.board] if len(tables) > 1 else [])] for table in tables
@@ -45,18 +53,24 @@ def render(
     if form in ("csv", "json"):
         from . import records
 
-        return (records.render_csv if form == "csv" else records.render_json)(tables, top)
+        if form == "csv":
+            return records.render_csv(tables, top, incomplete=incomplete)
+        return records.render_json(tables, top, incomplete=incomplete, checked=checked)
     if form == "tex":
         from .latex import render_latex
 
-        return render_latex(tables, top=top)
+        return render_latex(tables, top=top, incomplete=incomplete)
+    cut = partial(rows_shown, top=top, incomplete=incomplete)
     if form == "md":
-        return "\n".join(_markdown(table, top, name) for table, name in zip(tables, names, strict=True))
+        return "\n".join(_markdown(table, cut, top, name) for table, name in zip(tables, names, strict=True))
     limit = None if wide else width
     texts = [
-        _text(table, limit, top, name, unicode=unicode, wide=wide)
+        _text(table, limit, cut, top, name, unicode=unicode, wide=wide)
         for table, name in zip(tables, names, strict=True)
     ]
+    shown = [(block, cut(block)) for table in tables for block in table.blocks]
+    if key := key_of(shown, across=any(table.across for table in tables)):
+        texts.append("".join(f"{part}\n" for part in _filled(key, limit)))
     if lines := across_table.defense_lines(tables, least=MIN_POINTS):
         texts.append("".join(f"{part}\n" for line in lines for part in _filled(line, limit)))
     text = "\n".join(texts)
@@ -67,26 +81,36 @@ def render(
 
 
 def _text(
-    table: Table, width: int | None, top: int | None, name: Sequence[str], *, unicode: bool, wide: bool
+    table: Table,
+    width: int | None,
+    cut: Callable[[Block], list[int]],
+    top: int | None,
+    name: Sequence[str],
+    *,
+    unicode: bool,
+    wide: bool,
 ) -> str:
+    """cut: which rows of a block are shown."""
     blocks = []
     for block in table.blocks:
-        rows = block.rows[:top]
-        strips = strips_of(block, rows)
+        shown = cut(block)
+        strips = strips_of(block, shown)
         lines = _wrapped([*name, *title_of(block)], width)
         kept, dropped = _fitting(strips, width, unicode)
-        lines += _aligned(kept, unicode)
+        lines += _aligned(kept, unicode) if kept else _stacked(strips, width or 0, unicode)
         if dropped:
             lines.append(f"+{plural(dropped, 'column')}: --wide")
-        if hidden := len(block.rows) - len(rows):
-            lines.append(f"{plural(hidden, 'more row')} (--all)")
-        starred = any("*" in cell for strip in kept for cell in strip.cells)
+        if hidden := hidden_text(block, shown):
+            lines += _filled(hidden, width)
+        starred = any("*" in cell for strip in kept or strips for cell in strip.cells)
         told = [note for note in notes_of(block) if starred or not note.startswith("* ")]
         notes = [line for note in told for line in _filled(note, width)]
         blocks.append("\n".join([*lines, *notes]) + "\n")
     for across in table.across if wide else table.across[:1]:
-        kept, _ = _fitting(across_table.strips_of(across, top), width, unicode)
-        lines = [*_wrapped([*name, *across_table.title_of(across)], width), *_aligned(kept, unicode)]
+        strips = across_table.strips_of(across, top)
+        kept, _ = _fitting(strips, width, unicode)
+        lines = _wrapped([*name, *across_table.title_of(across)], width)
+        lines += _aligned(kept, unicode) if kept else _stacked(strips, width or 0, unicode)
         notes = [line for note in across_table.notes_of(across) for line in _filled(note, width)]
         blocks.append("\n".join([*lines, *notes]) + "\n")
     told = [*table.notes, *table.warnings]
@@ -98,14 +122,29 @@ def _filled(note: str, width: int | None) -> list[str]:
 
 
 def _fitting(strips: list[Strip], width: int | None, unicode: bool) -> tuple[list[Strip], int]:
-    """The columns that fit, and how many on the right do not. The labels and one number always stay."""
+    """The columns that fit, and how many on the right do not; none where not even the labels and one number
+    do."""
     kept = list(strips)
     least = next((i for i, s in enumerate(strips) if s.numbers), len(strips)) + 1
-    while width is not None and len(kept) > least:
-        if max(map(len, _aligned(kept, unicode))) <= width:
-            break
+    while width is not None and max(map(len, _aligned(kept, unicode))) > width:
+        if len(kept) <= least:
+            return [], 0
         kept.pop()
     return kept, len(strips) - len(kept)
+
+
+def _stacked(strips: Sequence[Strip], width: int, unicode: bool) -> list[str]:
+    """For the narrowest terminals: rank and labels of a row, and below each other all its cells."""
+    plain = (lambda text: text) if unicode else formats.ascii_text
+    first = next((i for i, s in enumerate(strips) if s.numbers), len(strips))
+    lines: list[str] = []
+    for row in zip(*(strip.cells for strip in strips), strict=True):
+        lines += _wrapped([plain(cell.strip()) for cell in row[:first] if cell.strip()], width)
+        for strip, cell in zip(strips[first:], row[first:], strict=True):
+            if cell:
+                head = " ".join(filter(None, strip.head))
+                lines += layout.wrapped(plain(f"    {head}: {cell}"), width)
+    return lines
 
 
 def _aligned(strips: Sequence[Strip], unicode: bool) -> list[str]:
@@ -152,9 +191,9 @@ def _wrapped(parts: Sequence[str], width: int | None) -> list[str]:
 # --- Markdown ------------------------------------------------------------------------------------------
 
 
-def _markdown(table: Table, top: int | None, name: Sequence[str]) -> str:
+def _markdown(table: Table, cut: Callable[[Block], list[int]], top: int | None, name: Sequence[str]) -> str:
     parts = [
-        *((title_of(b), strips_of(b, b.rows[:top]), notes_of(b)) for b in table.blocks),
+        *((title_of(b), strips_of(b, cut(b)), notes_of(b)) for b in table.blocks),
         *(
             (across_table.title_of(a), across_table.strips_of(a, top), across_table.notes_of(a))
             for a in table.across[:1]

@@ -24,6 +24,7 @@ ONE_SEED = (
     "One seed: this holds for these trained models, not for the methods in general. Run 3 seeds or more."
 )
 TWO_SEEDS = "Two seeds: intervals over seeds are very wide. Run 3 seeds or more."
+EQUAL_SEEDS = "All {seeds} seeds gave equal scores: they count as one, and this holds for these runs."
 SEEDS_DOMINATE = (
     "Differences between seeds, not between samples, set this interval; more samples will not narrow it."
 )
@@ -38,7 +39,7 @@ REPRODUCTION = (
     "not a verdict on either."
 )
 
-_NAMES = 4
+NAMES = 4
 
 
 # --- numbers -----------------------------------------------------------------------------------------
@@ -104,7 +105,7 @@ def verdict(metric: str, names: Sequence[str], ranking: Ranking) -> str:
         data = f"{plural(pairs.seeds, 'seed')} and {plural(pairs.samples, 'sample')}"
         return f"No row can be separated from another on {metric} with {data}."
     if len(top) > 1:
-        return f"{listed(top, _NAMES)} cannot be separated at the top of {metric}."
+        return f"{listed(top, NAMES)} cannot be separated at the top of {metric}."
     standing = ranking.standings[ranking.top[0]]
     if standing is not None and standing.high == 1:
         other = "other row" if ranked == len(names) else "other ranked row"
@@ -159,18 +160,21 @@ def interval_over(
 # --- a row -------------------------------------------------------------------------------------------
 
 
-def notes(estimate: Estimate, metric: str, kind: str) -> list[str]:
-    """What must be said about a row whose seeds and samples are all there, besides its numbers."""
+def notes(estimate: Estimate, metric: str, kind: str, ran: int = 1) -> list[str]:
+    """What must be said about a row whose seeds and samples are all there, besides its numbers. ran: how many
+    seeds were measured; the estimate counts them as one where all of its column's are equal."""
     said = []
     if estimate.state == "nan":
         total = estimate.n * estimate.seeds
         return [not_numbers(estimate.not_numbers, total) if estimate.not_numbers else no_valid_sample()]
     if estimate.state == "few-seeds":
         said.append(few_seeds_of_set(metric, estimate.seeds))
-    elif estimate.seeds == 1:
+    elif estimate.seeds == 1 and ran <= 1:
         said.append(ONE_SEED)
     elif estimate.seeds == 2:
         said.append(TWO_SEEDS)
+    if estimate.seeds == 1 < ran:
+        said.append(EQUAL_SEEDS.format(seeds=ran))
     if estimate.state == "few-samples":
         said.append(few_samples(estimate.n))
     parts = estimate.components

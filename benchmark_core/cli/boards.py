@@ -32,13 +32,14 @@ def tables_of(store: Store, manifests: Sequence[Mapping[str, Any]], board: str |
 
 
 def render_tables(
-    tables: Sequence[Table], form: Format = "text", *, wide: bool = False, top: int | None = DEFAULT_TOP
+    tables: Sequence[Table], form: Format = "text", *, top: int | None = DEFAULT_TOP, **options: Any
 ) -> str:
+    """options: those of board.render."""
     from ..board import render
 
     unicode = output.is_unicode(sys.stdout)
     width = output.width() if output.is_terminal() else None
-    return render(tables, form, width=width, wide=wide, top=top, unicode=unicode)
+    return render(tables, form, width=width, top=top, unicode=unicode, **options)
 
 
 def check_expected_files(plan: Plan, registry: Registry) -> None:

@@ -172,7 +172,8 @@ def _print(files: Sequence[dict[str, Any]]) -> None:
         for file in files
     ]
     if rows:
-        for line in output.columns([["dataset", "file", "size", "state", "from"], *rows], right=(2,)):
+        heads = ["dataset", "file", "size", "state", "from"]
+        for line in output.table([heads, *rows], right=(2,)):
             output.say(line)
     if lacking := list(dict.fromkeys(f["dataset"] for f in files if f["state"] == "missing" and f["urls"])):
         output.note(f"Fetch what is missing: robex data fetch {' '.join(lacking)}")

@@ -21,11 +21,13 @@ from .plugins import broken_methods, plugin_commands
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. more: what follows from it. trace: shown with --trace."""
+    """One line of the report. more: what follows from it. hint: what to do, with a command that stays whole.
+    trace: shown with --trace."""
 
     ok: bool
     text: str
     more: str = ""
+    hint: str = ""
     trace: str = ""
 
 
@@ -51,9 +53,11 @@ def command(store: str, plugins: tuple[str, ...], as_json: bool, trace: bool) ->
         output.say_json({"problems": problems, "findings": [vars(finding) for finding in findings]})
         return 1 if problems else 0
     for finding in findings:
-        output.say(f"{'✓' if finding.ok else '✕'} {finding.text}")
-        if finding.more:
-            output.say(f"    {finding.more}")
+        if finding.ok:
+            output.say_wrapped(f"✓ {finding.text}")
+        else:  # as every error it is one line
+            output.say(f"✕ {finding.text}")
+        _say_more(finding.more, finding.hint)
         if finding.trace and trace:
             output.say(finding.trace.rstrip())
     if problems:
@@ -63,6 +67,18 @@ def command(store: str, plugins: tuple[str, ...], as_json: bool, trace: bool) ->
     return 1 if problems else 0
 
 
+def _say_more(more: str, hint: str) -> None:
+    """Both on one line where it fits."""
+    line = f"    {'   '.join(filter(None, (more, hint)))}"
+    if line.strip() and len(line) <= output.width():
+        output.say(line)
+        return
+    if more:
+        output.say_wrapped(f"    {more}")
+    if hint:
+        output.say(f"    {hint}")
+
+
 def _versions() -> Finding:
     parts = [f"robex {__version__}", f"python {platform.python_version()}"]
     try:
@@ -70,7 +86,9 @@ def _versions() -> Finding:
         parts.append(_devices())
     except Exception as error:
         return Finding(
-            False, " · ".join([*parts, f"torch cannot be used: {one_line(error)}"]), "Try: pip install torch"
+            False,
+            " · ".join([*parts, f"torch cannot be used: {one_line(error)}"]),
+            hint="Try: pip install torch",
         )
     return Finding(True, " · ".join(parts))
 
@@ -108,7 +126,7 @@ def _store(path: str) -> Finding:
     bad = sum(1 for _ in store.nodes.glob("*/*.bad"))
     if bad:
         text += f"; {plural(bad, 'damaged record')} set aside"
-        return Finding(True, text, f"They go with: {command_line('robex', 'cache', 'gc', store=path)}")
+        return Finding(True, text, hint=f"They go with: {command_line('robex', 'cache', 'gc', store=path)}")
     return Finding(True, text)
 
 
@@ -124,6 +142,6 @@ def _plugins(registry: Registry, verbs: list[str]) -> Finding:
 
 def _problem(problem: PluginProblem) -> Finding:
     more = "Suites that name its methods fail; all others work."
-    if missing := re.match(r"ModuleNotFoundError: No module named '(\w+)", problem.message):
-        more += f"   Try: pip install {missing[1]}"
-    return Finding(False, str(problem), more, problem.trace)
+    missing = re.match(r"ModuleNotFoundError: No module named '(\w+)", problem.message)
+    hint = f"Try: pip install {missing[1]}" if missing else ""
+    return Finding(False, str(problem), more, hint, problem.trace)

@@ -14,6 +14,8 @@ from .options import command_line, json_option, load_registry, plugin_option, tr
 if TYPE_CHECKING:
     from ..spec import MethodSpec
 
+#: Characters of a summary that are worth a column; with less room it stands below its method.
+_LEAST = 40
 _NAMES: dict[str, Kind] = {**{kind: kind for kind in KINDS}, **{f"{kind}s": kind for kind in KINDS}}
 
 
@@ -49,8 +51,14 @@ def command(kind: str | None, plugins: tuple[str, ...], as_json: bool) -> int:
     rows = [_row(spec, registry.origin(spec).distribution, with_kind=kind is None) for spec in methods]
     if rows:
         head = ["name", *(["kind"] if kind is None else []), "plugin", "summary"]
-        for line in output.columns([head, *rows]):
-            output.say(output.short(line, output.width()))
+        lines = output.columns([head, *rows])
+        if output.width() - lines[0].index("summary") >= _LEAST:
+            for line in lines:
+                output.say(output.short(line, output.width()))
+        else:
+            for *names, summary in rows:
+                output.say_wrapped(" · ".join(names))
+                output.say_wrapped(f"    {summary}")
         output.note(f"More about one: {command_line('robex', 'show', 'NAME', plugins=plugins)}")
     doctor = command_line("robex", "doctor", plugins=plugins)
     if not rows:

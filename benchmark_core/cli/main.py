@@ -1,7 +1,7 @@
 """Entry point of `robex`: the table of verbs, plugins' verbs, and what becomes of errors.
 
 Exit codes: 0 all done, 1 something failed or differs, 2 wrong use or suite, 130 interrupted,
-143 told to stop by SIGTERM.
+141 nobody reads the output any more (as a shell tells SIGPIPE), 143 told to stop by SIGTERM.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -29,16 +29,39 @@ VERBS = {
     "report": ("report", "The boards of a store as one HTML page."),
     "compare": ("compare", "What differs between two stores, suites or rows."),
     "show": ("show", "What a method does, or how a result was made."),
+    "bundle": ("bundle", "The records of a suite in one file, to publish."),
+    "verify": ("verify", "Check all records of a store, or of a bundle."),
     "new": ("new", "Start a plugin or a suite of your own."),
     "schema": ("schema", "The JSON Schema of suites, for editors."),
     "data": ("data", "The official files of datasets: list, fetch, path."),
+    "kernels": ("kernels", "The shared operations: their proofs and their speed."),
     "doctor": ("doctor", "Check the installation, the plugins and the store."),
     "cache": ("cache", "List, clean or remove the records of a store."),
 }
 
 
+class _NobodyReads(Exception):
+    """The other end of a pipe is closed (`robex list | head`). No OSError: click takes those for its own."""
+
+
+class _Help(click.HelpFormatter):
+    """On a narrow terminal an option stands above what it does."""
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        super().write_dl(rows, col_max if self.width > 60 else 6, col_spacing)
+
+
+click.Context.formatter_class = _Help
+
+
 class Verbs(click.Group):
     """Loads a verb when it is asked for; unknown ones are looked for in plugins."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _NobodyReads from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -86,9 +109,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:  # `robex list | head`: nobody reads on
+    except (_NobodyReads, BrokenPipeError):
         _close_stdout()
-        return 0
+        return 141
     except RobexError as error:
         _tell(error, arguments)
         print(error, file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from ..board import layout
-from ..board.formats import ascii_text
+from ..board.formats import ascii_text, finite
 
 MAX_WIDTH = 100
 
@@ -19,6 +18,13 @@ MAX_WIDTH = 100
 def say(text: str = "") -> None:
     """A result."""
     _write(text, sys.stdout)
+
+
+def say_wrapped(text: str) -> None:
+    """A result on as many lines as the terminal needs; nothing in it may have to stay whole to be pasted."""
+    for line in text.splitlines():
+        for part in layout.wrapped(line, width()):
+            say(part)
 
 
 def write(text: str) -> None:
@@ -32,16 +38,8 @@ def note(text: str = "") -> None:
 
 
 def say_json(value: Any) -> None:
-    """One JSON document. Where JSON has no number stand the texts `inf`, `-inf` and `nan`."""
-    sys.stdout.write(json.dumps(_plain(value), indent=1, allow_nan=False) + "\n")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+    """One JSON document."""
+    sys.stdout.write(json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
 
 
 def is_unicode(stream: TextIO) -> bool:

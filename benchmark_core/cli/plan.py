@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..plan.model import Node, Plan
+    from ..registry import Registry
     from ..run.estimate import Estimator
     from ..store import Store
     from ..suite.model import Suite
@@ -66,17 +67,20 @@ def command(
     todo = plan.needed(opened.has if opened else lambda key: False)
     past = Past.of(opened)
     lacking = needed(todo.values(), registry)
+    warnings = list(wide_balls(suite, registry))
     if as_json:
         download = {spec.name: missing(spec) for spec in lacking}
-        output.say_json(_json(plan, todo, past) | {"download": download})
+        output.say_json(_json(plan, todo, past) | {"download": download, "warnings": warnings})
         return 0
     _print(plan, todo, past)
+    for warning in warnings:
+        output.note(warning)
     for line in needed_lines(lacking):
-        output.say(line)
+        output.say_wrapped(line)
     if todo:
         output.say(f"Run it: {call.command('run', store)}")
     else:
-        output.say(f"Nothing to run: everything is in {store}.")
+        output.say_wrapped(f"Nothing to run: everything is in {store}.")
         output.say(f"Boards: {_boards_command(call, suite, opened, store)}")
     return 0
 
@@ -119,6 +123,22 @@ class Past:
         )
 
 
+def wide_balls(suite: Suite, registry: Registry) -> Iterator[str]:
+    """Attacks, those inside defenses too, whose linf ball holds every input between 0 and 1."""
+    from ..plan.build import refs_in
+
+    for entry in (*suite.of("attack"), *suite.of("defense")):
+        for ref in refs_in(entry.ref):
+            spec, eps = registry.get(ref.kind, ref.name), getattr(ref.params, "eps", None)
+            norm = getattr(ref.params, "norm", getattr(spec, "norm", None))
+            if ref.kind == "attack" and norm == "linf" and isinstance(eps, int | float) and eps >= 1:
+                who = entry.label if ref is entry.ref else f"{entry.label}: {ref.name}"
+                yield (
+                    f"{entry.file}:{entry.line}:{entry.column}: {who}: eps {eps:g} covers the whole domain "
+                    "where inputs lie in [0, 1]"
+                )
+
+
 def crossing(suite: Suite) -> str:
     """`2 datasets × 4 defenses × 3 attacks × 4 explainers · 5 seeds`."""
     parts = [plural(len(suite.of(kind)), kind) for kind in _SECTIONS if suite.of(kind)]
@@ -128,10 +148,10 @@ def crossing(suite: Suite) -> str:
 def _print(plan: Plan, todo: Mapping[str, Node], past: Past) -> None:
     suite = plan.suite
     for line in output.wrapped([f"suite {suite.name}, version {suite.version}", crossing(suite)]):
-        output.say(line)
+        output.say_wrapped(line)
     if suite.overrides:
-        output.say(f"A quick look, not the whole suite: kept as {manifest_name(suite)}.")
-    output.say(
+        output.say_wrapped(f"A quick look, not the whole suite: kept as {manifest_name(suite)}.")
+    output.say_wrapped(
         f"{plural(len(plan.cells), 'cell')} share {plural(len(plan.nodes), 'node')} "
         f"({count(without_sharing(plan))} without sharing)"
     )
@@ -152,10 +172,9 @@ def _print(plan: Plan, todo: Mapping[str, Node], past: Past) -> None:
         output.say(f"{line:{wide}}  {basis}".rstrip() if told else line)
     _say_with(f"{total:{at}}", after[-1])
     if not told:
-        output.say("+1 column, what the estimates rest on: a wider terminal")
+        output.say_wrapped("+1 column, what the estimates rest on: a wider terminal")
     if guessed := _guessed(to_run, past):
-        for line in output.wrapped([f"Never timed here, so guessed: {', '.join(guessed)}"]):
-            output.say(line)
+        output.say_wrapped(f"Never timed here, so guessed: {', '.join(guessed)}")
     _print_left_out(plan.left_out)
 
 

@@ -44,7 +44,7 @@ def command(
         m["suite"]: [line for one in checked_of(opened, m, tables) for line in published_lines(one)]
         for m in manifests
     }
-    output.say(_line(_write(opened, manifests, file, tables, published)))
+    output.say_wrapped(_line(_write(opened, manifests, file, tables, published)))
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import click
 
+from ..board import layout
 from ..board.formats import count, duration, plural, size
 from ..errors import RobexError
 from ..spec import (
@@ -66,7 +67,7 @@ def command(what: str, store: str, plugins: tuple[str, ...], as_json: bool) -> i
                 if i:
                     output.say()
                 for line in _describe(registry, spec):
-                    output.say(line)
+                    output.say_wrapped(line)
         return 0
     if not _KEY.fullmatch(what):
         kinds = ", ".join(f"{kind}s" for kind in KINDS)
@@ -108,6 +109,9 @@ def _describe(registry: Registry, spec: MethodSpec) -> Iterator[str]:
         yield ""
         rows = [["param", "type", "default"], *([f["name"], f["type"], f["default"]] for f in fields)]
         head, *lines = output.columns(rows)
+        if max(map(len, (head, *lines))) > output.width():
+            head = "param: type; default"
+            lines = [f"{f['name']}: {f['type']}; {f['default']}" for f in fields]
         yield head
         for line, field in zip(lines, fields, strict=True):
             yield line
@@ -116,11 +120,14 @@ def _describe(registry: Registry, spec: MethodSpec) -> Iterator[str]:
                     field["about"], output.width() - 8, initial_indent="    ", subsequent_indent="    "
                 )
     yield ""
-    yield from (f"{name:8}{value}" for name, value in _capabilities(spec))
-    if spec.cite:
-        yield from textwrap.wrap(f"{'cite':8}{spec.cite}", output.width(), subsequent_indent=" " * 8)
-    yield f"{'from':8}{origin}"
-    yield f"{'code':8}{spec.target}"
+    for name, value in (
+        *_capabilities(spec),
+        ("cite", spec.cite),
+        ("from", str(origin)),
+        ("code", spec.target),
+    ):
+        if value:
+            yield _line(name, value, 8)
     yield ""
     yield "In a suite:"
     yield f"  {spec.kind}s:" if spec.kind != "state" else "  (methods that need it name it; a suite does not)"
@@ -294,7 +301,7 @@ def _method_json(registry: Registry, spec: MethodSpec) -> dict[str, Any]:
 
 def _record(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
     cost, environment = record["cost"], record["environment"]
-    yield f"{record['title']} · {record['stage']}"
+    yield from output.wrapped([*record["title"].split(" · "), record["stage"]])
     yield _line("key", record["key"])
     yield _line(
         "made",
@@ -343,7 +350,7 @@ def _record(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _failure(store: Store, failure: Mapping[str, Any]) -> Iterator[str]:
-    yield f"FAILED  {failure['title']} · {failure['stage']}"
+    yield from output.wrapped([*f"FAILED  {failure['title']}".split(" · "), failure["stage"]])
     yield _line("key", failure["key"])
     yield _line("why", f"{failure['reason']}: {failure['message']}")
     yield from _identity(failure["identity"])
@@ -384,7 +391,8 @@ def _inputs(store: Store, inputs: Mapping[str, str], indent: str, seen: set[str]
         known = store.has(key)
         record = store.record(key) if known else None
         title = f"{record['stage']}  {record['title']}" if record else "not in this store"
-        yield f"{indent}{role:10} {key[:12]}  {title}{'  (above)' if key in seen else ''}"
+        line = f"{indent}{role:10} {key[:12]}  {title}{'  (above)' if key in seen else ''}"
+        yield "\n".join(layout.wrapped(line, output.width()))
         if record and key not in seen:
             seen.add(key)
             yield from _inputs(store, record["inputs"], f"{indent}  ", seen)
@@ -413,13 +421,13 @@ def _belongs(manifest: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
     )
 
 
-def _line(name: str, value: str) -> str:
+def _line(name: str, value: str, wide: int = 9) -> str:
     """A name and its value on as many lines as it takes; commands and keys stay whole."""
     if name in ("key", "again"):
-        return f"{name:9}{value}"
-    gap = " " * 9
+        return f"{name:{wide}}{value}"
+    gap = " " * wide
     lines = textwrap.wrap(
         value, output.width(), initial_indent=gap, subsequent_indent=gap, break_long_words=False,
         break_on_hyphens=False,
     )  # fmt: skip
-    return "\n".join([f"{name:9}{lines[0].strip()}", *lines[1:]]) if lines else name
+    return "\n".join([f"{name:{wide}}{lines[0].strip()}", *lines[1:]]) if lines else name

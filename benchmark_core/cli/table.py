@@ -20,6 +20,7 @@ from .options import open_store, plugin_option, store_option, suites_at, trace_o
 @click.option("--wide", is_flag=True, help="All columns, however wide the terminal is.")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="The first N rows of every block.")
 @click.option("--all", "everything", is_flag=True, help=f"All rows (text shows {DEFAULT_TOP}).")
+@click.option("--incomplete", is_flag=True, help="Also the rows further down that lack cells.")
 @store_option
 @plugin_option
 @trace_option
@@ -32,6 +33,7 @@ def command(
     wide: bool,
     top: int | None,
     everything: bool,
+    incomplete: bool,
     store: str,
     plugins: tuple[str, ...],
 ) -> int:
@@ -51,8 +53,15 @@ def command(
         output.note(f"{path}: no board of {', '.join(chosen)} has a cell")
         return 0
     limit = None if everything else top or (DEFAULT_TOP if form == "text" else None)
-    output.write(render_tables(tables, form, wide=wide, top=limit))
+    checked = {
+        (name, one.board): one
+        for name in (chosen if form in ("text", "json") else ())
+        for one in checked_of(opened, opened.suite(name), tables)
+    }
+    output.write(render_tables(tables, form, wide=wide, top=limit, incomplete=incomplete, checked=checked))
     if form == "text":
-        for name in chosen:
-            write_checked(checked_of(opened, opened.suite(name), tables))
+        write_checked(list(checked.values()))
+    if form == "csv":  # it has no place for them
+        for warning in dict.fromkeys(warning for table in tables for warning in table.warnings):
+            output.note(warning)
     return 0

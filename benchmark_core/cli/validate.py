@@ -25,7 +25,9 @@ def command(suite_files: tuple[str, ...], plugins: tuple[str, ...], as_json: boo
     else:
         for result in found:
             if result["ok"]:
-                output.say(f"{result['file']}: ok, {result['summary']}")
+                output.say_wrapped(f"{result['file']}: ok, {result['summary']}")
+                for warning in result["warnings"]:
+                    output.note(warning)
             else:
                 output.note("\n".join(shown(result["messages"])))
         wrong = sum(len(result["messages"]) for result in found)
@@ -37,6 +39,7 @@ def command(suite_files: tuple[str, ...], plugins: tuple[str, ...], as_json: boo
 def _check(file: str, plugins: tuple[str, ...]) -> dict[str, Any]:
     from ..plan import build_plan
     from .boards import check_expected_files
+    from .plan import wide_balls
 
     problems: list[Problem] = []
     try:
@@ -54,12 +57,14 @@ def _check(file: str, plugins: tuple[str, ...]) -> dict[str, Any]:
             "ok": True,
             "suite": suite.name,
             "summary": summary,
+            "warnings": list(wide_balls(suite, registry)),
             "messages": [],
             "problems": [],
         }
     return {
         "file": file,
         "ok": False,
+        "warnings": [],
         "messages": [str(p) for p in problems],
         "problems": [
             {"file": p.file, "line": p.line, "column": p.column, "message": p.message} for p in problems

@@ -9,10 +9,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from .dispatch import FUSED, Op, blocks, jit, next_power_of_2, tl
+
 Distance = Literal["l2", "l1", "cosine"]
 
 _SPARE = 8
-"""Candidates kept beyond k; they let almost every query be proved exact (see `_l2`)."""
+"""Candidates kept beyond k; they let almost every query be proved exact (see `_proved`)."""
 
 
 @torch.no_grad()
@@ -52,13 +54,17 @@ def knn(
         raise ValueError("knn: points hold NaN or infinite values; clean the data")
     if metric == "cosine":
         q, p = _unit_rows(q, p)
-    if not len(q):
-        return q.new_empty(0, k, dtype=dtype), torch.empty(0, k, dtype=torch.int64, device=q.device)
-
-    if metric == "l1":
-        distances, indices = _by_differences(q, p, k, chunk, 1.0)
-    else:
-        distances, indices = _l2(q, p, k, chunk)
+    distances, indices = q.new_empty(len(q), k), torch.empty(len(q), k, dtype=torch.int64, device=q.device)
+    m = k if metric == "l1" else min(k + _SPARE, len(p))
+    mean = p.mean(0)
+    done = 0
+    for part in q.split(max(1, chunk // m)) if len(q) else ():
+        bounds, found = _CANDIDATES(part, p, mean, m, metric == "l1", chunk)
+        rows = slice(done, done := done + len(part))
+        if metric == "l1":
+            distances[rows], indices[rows] = bounds, found
+        else:
+            distances[rows], indices[rows] = _proved(part, p, k, bounds, found, chunk)
     if metric == "cosine":  # 1 - a.b = ||a - b||^2 / 2 for unit rows, without cancellation
         distances = distances.square() / 2
     return distances.to(dtype), indices
@@ -111,27 +117,40 @@ def _by_differences(q: Tensor, p: Tensor, k: int, chunk: int, order: float) -> t
         def distances(start: int, stop: int, a: Tensor = a) -> Tensor:
             return torch.cdist(a, p[start:stop], p=order, compute_mode="donot_use_mm_for_euclid_dist")
 
-        found.append(smallest(distances, len(p), k, max(1, chunk // len(a))))
+        found.append(smallest(distances, len(p), k, max(1, chunk // max(1, len(a)))))
     values, indices = (torch.cat(part) for part in zip(*found, strict=True))
     return values, indices
 
 
-def _l2(q: Tensor, p: Tensor, k: int, chunk: int) -> tuple[Tensor, Tensor]:
-    """Candidates by matrix products, winners by differences, and a proof for each query that none was missed.
+def _proved(q: Tensor, p: Tensor, k: int, bounds: Tensor, found: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+    """The k nearest in l2 from candidates and their lower bounds (see `_candidates`), by differences.
 
-    Let s = ||a||^2 + ||b||^2 and u the unit roundoff. The product form s - 2 a.b of ||a - b||^2 errs by less
-    than 2 (d + 8) u s, the form by differences by less than that again, so L = s - 2 a.b - 4 (d + 8) u s is a
-    lower bound of both. The candidates are the points of smallest L. If the k-th of them, by differences, is
-    no farther than the largest L among them, no other point is nearer. Queries without that proof (many
-    near-duplicates far from the mean) are searched again by differences.
+    If the k-th is no farther than the largest bound among the candidates, no other point is nearer. Queries
+    without that proof (many near-duplicates far from the mean) are searched again by differences.
     """
-    m = min(k + _SPARE, len(p))
-    slack = 4 * (q.shape[1] + 8) * _unit_roundoff(q.dtype)
-    mean = p.mean(0)  # distances are the same about any origin; about the mean, s and the error are small
+    near, order = _distances(q, p, found, chunk).topk(k, largest=False)
+    found = found.gather(1, order)
+    if bounds.shape[1] < len(p):
+        doubtful = ~(near[:, -1].square() <= bounds[:, -1])
+        if doubtful.any():
+            near[doubtful], found[doubtful] = _by_differences(q[doubtful], p, k, chunk, 2.0)
+    return near, found
+
+
+def _candidates(q: Tensor, p: Tensor, mean: Tensor, m: int, l1: bool, chunk: int) -> tuple[Tensor, Tensor]:
+    """The m points of smallest L, a lower bound of ||a - b||_2^2: L, ascending, and indices (n, m). For l1,
+    the m nearest and their distances.
+
+    Let s = ||a||^2 + ||b||^2 about the mean (distances are the same about any origin; there s is small) and u
+    the unit roundoff. The product form s - 2 a.b of ||a - b||^2 errs by less than 2 (d + 8) u s, the form by
+    differences by less than that again, so L = s - 2 a.b - 4 (d + 8) u s is a lower bound of both.
+    """
+    if l1:
+        return _by_differences(q, p, m, chunk, 1.0)
+    slack = _slack(q.shape[1], _unit_roundoff(q.dtype))
     b = p - mean
     b2 = (1 - slack) * torch.linalg.vector_norm(b, dim=1).square()
-    distances, indices = q.new_empty(len(q), k), torch.empty(len(q), k, dtype=torch.int64, device=q.device)
-    done = 0
+    found = []
     for part in _blocks(q, chunk):
         a = part - mean
         a2 = (1 - slack) * torch.linalg.vector_norm(a, dim=1, keepdim=True).square()
@@ -139,16 +158,13 @@ def _l2(q: Tensor, p: Tensor, k: int, chunk: int) -> tuple[Tensor, Tensor]:
         def lower_bounds(start: int, stop: int, a: Tensor = a, a2: Tensor = a2) -> Tensor:
             return torch.addmm(b2[start:stop], a, b[start:stop].T, alpha=-2).add_(a2)
 
-        bounds, candidates = smallest(lower_bounds, len(p), m, max(1, chunk // len(a)))
-        near, order = _distances(part, p, candidates, chunk).topk(k, largest=False)
-        found = candidates.gather(1, order)
-        if m < len(p):
-            doubtful = ~(near[:, -1].square() <= bounds[:, -1])
-            if doubtful.any():
-                near[doubtful], found[doubtful] = _by_differences(part[doubtful], p, k, chunk, 2.0)
-        rows = slice(done, done := done + len(part))
-        distances[rows], indices[rows] = near, found
-    return distances, indices
+        found.append(smallest(lower_bounds, len(p), m, max(1, chunk // max(1, len(a)))))
+    bounds, indices = (torch.cat(part) for part in zip(*found, strict=True))
+    return bounds, indices
+
+
+def _slack(d: int, unit_roundoff: float) -> float:
+    return 4 * (d + 8) * unit_roundoff
 
 
 def _distances(q: Tensor, p: Tensor, index: Tensor, chunk: int) -> Tensor:
@@ -180,3 +196,139 @@ def _unit_rows(q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         unit = rows / size.masked_fill(zero, 1)
         units.append(torch.cat([unit, zero * rows.new_tensor(extra)], 1))
     return units[0], units[1]
+
+
+# --- the program -----------------------------------------------------------------------------------------
+
+DIRECT_FEATURES = 32
+"""Up to so many features, programs take squared distances from differences; beyond, from matrix products."""
+
+
+@jit
+def square_distances(
+    x, points, mean, row, column, n, total, d, slack,
+    DIRECT: tl.constexpr, QUERIES: tl.constexpr, POINTS: tl.constexpr, FEATURES: tl.constexpr,
+):  # fmt: skip
+    """||x_r - p_c||^2 of one tile in float32: (QUERIES, POINTS). By differences feature by feature, or
+    s - 2 a.b - slack s about the mean, s = ||a||^2 + ||b||^2."""
+    result = tl.zeros((QUERIES, POINTS), tl.float32)
+    if DIRECT:
+        for f in range(d):
+            a = tl.load(x + row * d + f, mask=row < n, other=0.0).to(tl.float32)
+            b = tl.load(points + column * d + f, mask=column < total, other=0.0).to(tl.float32)
+            difference = a[:, None] - b[None, :]
+            result += difference * difference
+    else:
+        a2 = tl.zeros((QUERIES,), tl.float32)
+        b2 = tl.zeros((POINTS,), tl.float32)
+        for first in range(0, d, FEATURES):
+            f = first + tl.arange(0, FEATURES)
+            inside = (row < n)[:, None] & (f < d)[None, :]
+            a = tl.load(x + row[:, None] * d + f[None, :], mask=inside, other=0.0).to(tl.float32)
+            a -= tl.load(mean + f, mask=f < d, other=0.0)[None, :]
+            inside = (column < total)[:, None] & (f < d)[None, :]
+            b = tl.load(points + column[:, None] * d + f[None, :], mask=inside, other=0.0).to(tl.float32)
+            b -= tl.load(mean + f, mask=f < d, other=0.0)[None, :]
+            a2 += tl.sum(a * a, axis=1)
+            b2 += tl.sum(b * b, axis=1)
+            result = tl.dot(a, tl.trans(b), result, input_precision="ieee")
+        result = (1 - slack) * (a2[:, None] + b2[None, :]) - 2 * result
+    return result
+
+
+@jit
+def _knn_program(
+    x, points, mean, bounds, indices, slack, n, total, d, share,
+    L1: tl.constexpr, DIRECT: tl.constexpr, QUERIES: tl.constexpr, POINTS: tl.constexpr,
+    FEATURES: tl.constexpr, SLOTS: tl.constexpr,
+):  # fmt: skip
+    """The SLOTS smallest of ||a - b||_1, or of ||a - b||^2 less its possible error, among one share of the
+    points: (n, shares, SLOTS), in any order, inf in empty slots. While a tile holds a number below the
+    largest kept, its least takes the place of the largest. NaN and inf count as the largest number."""
+    row = tl.program_id(0).to(tl.int64) * QUERIES + tl.arange(0, QUERIES)
+    begin = tl.program_id(1).to(tl.int64) * share
+    end = tl.minimum(begin + share, total)
+    slot = tl.arange(0, SLOTS)[None, :]
+    best = tl.full((QUERIES, SLOTS), float("inf"), tl.float32)
+    which = tl.zeros((QUERIES, SLOTS), tl.int32)
+    j = tl.arange(0, POINTS)
+    for start in range(begin, end, POINTS):
+        column = start + j
+        if L1:
+            score = tl.zeros((QUERIES, POINTS), tl.float32)
+            for f in range(d):
+                a = tl.load(x + row * d + f, mask=row < n, other=0.0)
+                b = tl.load(points + column * d + f, mask=column < end, other=0.0)
+                score += tl.abs(a[:, None] - b[None, :])
+        else:
+            score = square_distances(
+                x, points, mean, row, column, n, end, d, slack, DIRECT, QUERIES, POINTS, FEATURES
+            )
+        score = tl.where(score < 3e38, score, 3e38)
+        score = tl.where((column < end)[None, :] & (row < n)[:, None], score, float("inf"))
+        worst, place = tl.max(best, axis=1, return_indices=True)
+        least, at = tl.min(score, axis=1, return_indices=True)
+        going = tl.max((least < worst).to(tl.int32), axis=0)
+        while going > 0:
+            swap = (slot == place[:, None]) & (least < worst)[:, None]
+            best = tl.where(swap, least[:, None], best)
+            which = tl.where(swap, (start - begin).to(tl.int32) + at[:, None], which)
+            score = tl.where(j[None, :] == at[:, None], float("inf"), score)
+            worst, place = tl.max(best, axis=1, return_indices=True)
+            least, at = tl.min(score, axis=1, return_indices=True)
+            going = tl.max((least < worst).to(tl.int32), axis=0)
+    out = (row * tl.num_programs(1) + tl.program_id(1))[:, None] * SLOTS + slot
+    tl.store(bounds + out, best, mask=(row < n)[:, None])
+    tl.store(indices + out, begin + which, mask=(row < n)[:, None])
+
+
+def _candidates_triton(
+    q: Tensor, p: Tensor, mean: Tensor, m: int, l1: bool, chunk: int
+) -> tuple[Tensor, Tensor]:
+    if m > _MAX_SLOTS:
+        return _candidates(q, p, mean, m, l1, chunk)
+    (n, d), total = q.shape, len(p)
+    direct, slots = d <= DIRECT_FEATURES, max(16, next_power_of_2(m))
+    size, tile = (32, TILE) if slots <= 64 else (16, TILE // 2)  # what fits into registers
+    (programs,) = blocks(n, size)
+    shares, share = shares_of(total, programs)
+    bounds = torch.empty(n, shares, slots, dtype=torch.float32, device=q.device)
+    indices = torch.empty(n, shares, slots, dtype=torch.int64, device=q.device)
+    if n:
+        _knn_program[programs, shares](
+            q, p, mean, bounds, indices, 0.0 if l1 else _slack(d, 2.0**-24), n, total, d, share,
+            L1=l1, DIRECT=direct, QUERIES=size, POINTS=tile, FEATURES=16, SLOTS=slots, num_warps=8, **FUSED,
+        )  # fmt: skip
+    best, order = bounds.flatten(1).topk(m, largest=False)
+    found = indices.flatten(1).gather(1, order)
+    if l1:
+        best = torch.where(best < _LARGE, best, torch.inf)
+        best = torch.where(q.isnan().any(1, keepdim=True), torch.nan, best)
+    elif direct:  # differences already: nothing is left to prove
+        best = torch.full_like(best, torch.inf)
+    return best, found
+
+
+def shares_of(total: int, programs: int) -> tuple[int, int]:
+    """Into how many shares of whole tiles, and how large ones, to cut the points, that `programs` programs a
+    share fill a device."""
+    (tiles,) = blocks(total, TILE)
+    share = -(-tiles // max(1, min(tiles, 512 // max(1, programs)))) * TILE
+    return -(-total // share), share
+
+
+def _fake(q: Tensor, p: Tensor, mean: Tensor, m: int, l1: bool, chunk: int) -> tuple[Tensor, Tensor]:
+    bounds = q.new_empty(len(q), m)
+    return bounds, torch.empty_like(bounds, dtype=torch.int64)
+
+
+TILE = 64
+"""Points that a program meets at once."""
+
+_MAX_SLOTS = 128
+"""More candidates than this are sought by the reference."""
+
+_LARGE = 3e38
+"""Programs take NaN and larger numbers for this one."""
+
+_CANDIDATES = Op("knn_candidates", _candidates, _candidates_triton, fake=_fake)

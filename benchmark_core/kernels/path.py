@@ -1,5 +1,5 @@
-"""Integrals of a gradient along the straight path from a baseline to an input: quadrature rules and the
-batched accumulation that integrated gradients is made of."""
+"""Integrals of a gradient along the straight path from a baseline to an input: quadrature rules, points and
+the batched accumulation that integrated gradients is made of."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 from torch import Tensor
+
+from .dispatch import EXACT, Op, blocks, jit, periodic, periodic_index, tl
 
 PathRule = Literal["gauss-legendre", "trapezoid", "left", "right", "middle"]
 
@@ -50,7 +52,12 @@ def path_points(x: Tensor, baseline: Tensor, alpha: Tensor) -> Tensor:
 
     x: (n, *shape); baseline: the same or (1, *shape); alpha: (k,).
     """
-    return torch.lerp(baseline, x, alpha.view(-1, *(1,) * x.ndim))
+    return _POINTS(x, baseline, alpha)
+
+
+def path_accumulate(total: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
+    """total + sum_k w_k grad_k: (n, *shape). total: (n, *shape); grad: (k, n, *shape); weight: (k,)."""
+    return _ACCUMULATE(total, grad, weight)
 
 
 def path_integral(
@@ -77,10 +84,73 @@ def path_integral(
     for start in range(0, n, samples):
         rows = slice(start, min(start + samples, n))
         b = baseline if len(baseline) == 1 else baseline[rows]
-        part = total[rows].view(-1)
         for first in range(0, len(alpha), nodes):
             chunk = slice(first, first + nodes)
             points = path_points(x[rows], b, alpha[chunk])
             grad = gradient(points.flatten(0, 1), rows)
-            part.addmv_(grad.reshape(len(points), -1).t(), weight[chunk])
+            total[rows] = path_accumulate(total[rows], grad.view(points.shape), weight[chunk])
     return total
+
+
+def _points(x: Tensor, baseline: Tensor, alpha: Tensor) -> Tensor:
+    return torch.lerp(baseline, x, alpha.view(-1, *(1,) * x.ndim))
+
+
+def _accumulate(total: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
+    return torch.addmv(total.reshape(-1), grad.reshape(len(grad), total.numel()).t(), weight).view_as(total)
+
+
+@jit
+def _points_program(x, baseline, alpha, out, n, period, K, NODES: tl.constexpr, BLOCK: tl.constexpr):
+    """One block of x and baseline makes NODES points."""
+    start = tl.program_id(0).to(tl.int64) * BLOCK
+    j = tl.arange(0, BLOCK)
+    inside = start + j < n
+    a = tl.load(x + start + j, mask=inside).to(tl.float32)
+    b = tl.load(baseline + periodic_index(start, j, period), mask=inside).to(tl.float32)
+    first = tl.program_id(1) * NODES
+    for k in range(first, min(first + NODES, K)):
+        t = tl.load(alpha + k).to(tl.float32)
+        # as torch.lerp: from the nearer end
+        point = tl.where(tl.abs(t) < 0.5, b + t * (a - b), a - (a - b) * (1 - t))
+        tl.store(out + k * n + start + j, point.to(out.dtype.element_ty), mask=inside)
+
+
+@jit
+def _accumulate_program(total, grad, weight, out, n, K, BLOCK: tl.constexpr):
+    start = tl.program_id(0).to(tl.int64) * BLOCK
+    j = start + tl.arange(0, BLOCK)
+    inside = j < n
+    found = tl.load(total + j, mask=inside, other=0.0).to(tl.float32)
+    place = grad + j
+    for k in range(K):
+        found += tl.load(weight + k).to(tl.float32) * tl.load(place, mask=inside, other=0.0).to(tl.float32)
+        place += n
+    tl.store(out + j, found.to(out.dtype.element_ty), mask=inside)
+
+
+def _points_triton(x: Tensor, baseline: Tensor, alpha: Tensor) -> Tensor:
+    out = x.new_empty(len(alpha), *x.shape)
+    if out.numel():
+        b, period = periodic(x, baseline if len(baseline) == len(x) else baseline[0])
+        grid = (*blocks(x.numel(), 1024), *blocks(len(alpha), _NODES))
+        _points_program[grid](
+            x, b, alpha, out, x.numel(), period, len(alpha), NODES=_NODES, BLOCK=1024, **EXACT
+        )
+    return out
+
+
+def _accumulate_triton(total: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
+    out = torch.empty_like(total)
+    if total.numel():
+        _accumulate_program[blocks(total.numel(), 1024)](
+            total, grad, weight, out, total.numel(), len(weight), BLOCK=1024, **EXACT
+        )
+    return out
+
+
+_NODES = 16
+_POINTS = Op(
+    "path_points", _points, _points_triton, fake=lambda x, baseline, alpha: x.new_empty(len(alpha), *x.shape)
+)
+_ACCUMULATE = Op("path_accumulate", _accumulate, _accumulate_triton)

@@ -1,7 +1,7 @@
 """Proximal operators that make perturbations sparse, and projections on few changed features, exact in a box.
 
 prox(y) = argmin over w in [low, high] of (y - w)^2 / 2 + tau |w|^p, element by element. All functions keep
-dtype and device and leave their arguments as they are.
+dtype and device and leave their arguments as they are. Half precision is computed in float32.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .dispatch import EXACT, Op, blocks, jit, periodic, periodic_index, row_tile, tl
+
 Bound = Tensor | float
 
 
@@ -21,21 +23,53 @@ def prox_lp(y: Tensor, tau: Bound, p: float, low: Bound = -math.inf, high: Bound
     tau >= 0: a number or a tensor that broadcasts, one threshold a coordinate. low <= 0 <= high: the box.
     Where two points are equally good the one nearer to zero is taken. For p < 1 clipping the free minimiser
     is not exact in a box; the answer is the best of 0, the clipped free minimiser and clip(y).
-    Half precision is computed in float32. Raises ValueError for another p.
+    Raises ValueError for another p.
 
     Source: Cao, Sun, Xu 2013, Fast image deconvolution using closed-form thresholding formulas of L_q
     (q = 1/2, 2/3) regularization; p = 0 in a box: Sadiku, Wagner, Nagarajan, Pokutta 2025, arXiv:2410.15723.
     """
+    _check_power(p)
+    return _PROX(y, *_tensors(y, tau, low, high), float(p))
+
+
+def prox_step(
+    w: Tensor, g: Tensor, alpha: float, tau: Bound, p: float, low: Bound = -math.inf, high: Bound = math.inf
+) -> Tensor:
+    """One proximal gradient step, prox_lp(w - alpha g, tau, p, low, high), in one pass. w, g: the same shape.
+
+    The step of size alpha on f(w) + lambda |w|^p has tau = alpha lambda.
+    """
+    _check_power(p)
+    return _STEP(w, g, alpha, *_tensors(w, tau, low, high), float(p))
+
+
+def _check_power(p: float) -> None:
     if p not in _FREE:
         raise ValueError(f"prox_lp: p must be one of {', '.join(map(str, _FREE))}, got {p}")
-    work = y.to(torch.float32) if y.dtype in (torch.float16, torch.bfloat16) else y
-    t = torch.as_tensor(tau, dtype=work.dtype, device=work.device)
+
+
+def _tensors(y: Tensor, *bounds: Bound) -> list[Tensor]:
+    work = {"dtype": _work(y), "device": y.device}
+    return [b.to(**work) if isinstance(b, Tensor) else torch.full((), b, **work) for b in bounds]
+
+
+def _work(y: Tensor) -> torch.dtype:
+    return torch.float32 if y.dtype in (torch.float16, torch.bfloat16) else y.dtype
+
+
+def _step(w: Tensor, g: Tensor, alpha: float, tau: Tensor, low: Tensor, high: Tensor, p: float) -> Tensor:
+    y = torch.sub(w.to(_work(w)), g.to(_work(w)), alpha=alpha)
+    return _prox(y, tau, low, high, p).to(w.dtype)
+
+
+def _prox(y: Tensor, tau: Tensor, low: Tensor, high: Tensor, p: float) -> Tensor:
+    work, t, low, high = (v.to(_work(y)) for v in (y, tau, low, high))
     if p == 1:  # convex and separable: clipping the free minimiser is exact
-        return _soft(work, t).clamp(low, high).to(y.dtype)  # type: ignore[arg-type]
-    z = work.clamp(low, high)  # type: ignore[arg-type]
+        return _soft(work, t).clamp(low, high).to(y.dtype)
+    z = work.clamp(low, high)
     if p == 0:
         return torch.where(work.square() - (work - z).square() > 2 * t, z, 0).to(y.dtype)
-    w = _FREE[p](work, t).clamp(low, high)  # type: ignore[arg-type]
+    w = _FREE[p](work, t).clamp(low, high)
     best, least = torch.zeros_like(work), work.square() / 2
     for point in (w, z):
         value = (work - point).square() / 2 + t * point.abs() ** p
@@ -82,9 +116,14 @@ def group_soft_threshold(y: Tensor, tau: Bound, dims: tuple[int, ...]) -> Tensor
 
     dims: the dimensions that make up a group; the others number the groups. tau broadcasts against them.
     """
-    norm = torch.linalg.vector_norm(y, dim=dims, keepdim=True)
+    return _GROUP(y, *_tensors(y, tau), sorted(d % y.ndim for d in dims))
+
+
+def _group(y: Tensor, tau: Tensor, dims: list[int]) -> Tensor:
+    work = y.to(_work(y))
+    norm = torch.linalg.vector_norm(work, dim=dims, keepdim=True)
     scale = torch.where(norm > tau, 1 - tau / torch.where(norm > 0, norm, 1), 0)
-    return y * scale
+    return (work * scale).to(y.dtype)
 
 
 def topk_box_projection(
@@ -100,13 +139,197 @@ def topk_box_projection(
     """
     if m < 0:
         raise ValueError(f"topk_box_projection: m must be at least 0, got {m}")
-    z = y.clamp(low, high)  # type: ignore[arg-type]
-    gain = y.square() - (y - z).square()
+    return _TOPK(y, m, *_tensors(y, low, high), channels)
+
+
+def _topk(y: Tensor, m: int, low: Tensor, high: Tensor, channels: bool) -> Tensor:
+    work, low, high = (v.to(_work(y)) for v in (y, low, high))
+    z = work.clamp(low, high)
+    gain = work.square() - (work - z).square()
     if channels:
         gain = gain.sum(1, keepdim=True)
     flat = gain.flatten(1)
     if m >= flat.shape[1]:
-        return z
+        return z.to(y.dtype)
     order = torch.argsort(flat, dim=1, descending=True, stable=True)[:, :m]
     keep = torch.zeros_like(flat, dtype=torch.bool).scatter_(1, order, True).view_as(gain)
-    return torch.where(keep, z, 0)
+    return torch.where(keep, z, 0).to(y.dtype)
+
+
+# --- the programs ----------------------------------------------------------------------------------------
+
+
+@jit
+def _minimiser(y, tau, low, high, POWER: tl.constexpr):
+    """The minimiser in the box for p = 0, 1/2, 2/3, 1 (POWER 0, 1, 2, 3).
+
+    The free minimiser for p < 1 is w = s^2 or s^3, s the largest root of s^3 - |y| s + tau / 2 (p = 1/2) or
+    s^4 - |y| s + 2 tau / 3 (p = 2/3), where it is a minimum. Newton's steps fall to it from |y|^(1/2) or
+    |y|^(1/3) and end in float32 after five; below the threshold, where there is none, 0 is better anyway.
+    """
+    z = tl.minimum(tl.maximum(y, low), high)
+    a = tl.abs(y)
+    if POWER == 0:
+        best = tl.where(y * y - (y - z) * (y - z) > 2 * tau, z, 0.0)
+    elif POWER == 3:
+        w = tl.maximum(a - tau, 0.0)
+        best = tl.minimum(tl.maximum(tl.where(y < 0, -w, w), low), high)
+    else:
+        if POWER == 1:
+            s = tl.sqrt(a)
+            least_s = 0.8 * s
+            for _ in tl.static_range(5):
+                slope = tl.maximum(3 * s * s - a, 1e-37)
+                s = tl.maximum(s - ((s * s - a) * s + tau / 2) / slope, least_s)
+            w = s * s
+        else:
+            s = tl.exp2(tl.log2(a) / 3)
+            least_s = 0.79 * s
+            for _ in tl.static_range(5):
+                slope = tl.maximum(4 * s * s * s - a, 1e-37)
+                s = tl.maximum(s - ((s * s * s - a) * s + tau / 1.5) / slope, least_s)
+            w = s * s * s
+        w = tl.minimum(tl.maximum(tl.where(y < 0, -w, w), low), high)
+        best = tl.zeros_like(y)
+        least = y * y / 2
+        value = _objective(y, w, tau, POWER)
+        best = tl.where(value < least, w, best)
+        least = tl.minimum(value, least)
+        best = tl.where(_objective(y, z, tau, POWER) < least, z, best)
+    return best
+
+
+@jit
+def _objective(y, w, tau, POWER: tl.constexpr):
+    a = tl.abs(w)
+    size = tl.sqrt(a) if POWER == 1 else tl.exp2(tl.log2(a) / 1.5)
+    return (y - w) * (y - w) / 2 + tau * size
+
+
+@jit
+def _prox_program(
+    w, g, tau, low, high, out, alpha, n, period, POWER: tl.constexpr, STEP: tl.constexpr, BLOCK: tl.constexpr
+):
+    start = tl.program_id(0).to(tl.int64) * BLOCK
+    j = tl.arange(0, BLOCK)
+    i = start + j
+    inside = i < n
+    y = tl.load(w + i, mask=inside).to(tl.float32)
+    if STEP:
+        y -= alpha * tl.load(g + i, mask=inside).to(tl.float32)
+    k = periodic_index(start, j, period)
+    t = tl.load(tau + k, mask=inside).to(tl.float32)
+    a = tl.load(low + k, mask=inside).to(tl.float32)
+    b = tl.load(high + k, mask=inside).to(tl.float32)
+    tl.store(out + i, _minimiser(y, t, a, b, POWER).to(out.dtype.element_ty), mask=inside)
+
+
+@jit
+def _group_program(y, tau, out, groups, size, inner, SIZE: tl.constexpr, ROWS: tl.constexpr):
+    """Groups of `size` elements, `inner` apart, whole in registers: y is (groups / inner, size, inner)."""
+    r = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]
+    k = tl.arange(0, SIZE)[None, :]
+    inside = (r < groups) & (k < size)
+    i = (r // inner) * size * inner + k * inner + r % inner
+    a = tl.load(y + i, mask=inside, other=0.0).to(tl.float32)
+    t = tl.load(tau + r, mask=r < groups, other=0.0).to(tl.float32)
+    norm = tl.sqrt(tl.sum(a * a, axis=1, keep_dims=True))
+    scale = tl.where(norm > t, 1 - t / tl.where(norm > 0, norm, 1.0), 0.0)
+    tl.store(out + i, (a * scale).to(out.dtype.element_ty), mask=inside)
+
+
+@jit
+def _topk_program(
+    y, low, high, out, n, m, features, period,
+    CHANNELS: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Gains of whole samples in registers. Gains are not negative, so their order is that of their bits: the
+    m-th largest is found bit by bit, and of those equal to it the first fill up."""
+    r = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]
+    j = tl.arange(0, BLOCK)[None, :]
+    inside = (r < n) & (j < features)
+    gain = tl.zeros([ROWS, BLOCK], tl.float32)
+    for c in range(CHANNELS):
+        i = (r * CHANNELS + c) * features + j
+        k = periodic_index(r * CHANNELS * features, c * features + j, period)
+        a = tl.load(y + i, mask=inside, other=0.0).to(tl.float32)
+        z = tl.maximum(a, tl.load(low + k, mask=inside, other=0.0).to(tl.float32))
+        z = tl.minimum(z, tl.load(high + k, mask=inside, other=0.0).to(tl.float32))
+        gain += a * a - (a - z) * (a - z)
+    bits = tl.where(inside, tl.maximum(gain, 0.0).to(tl.int32, bitcast=True), -1)
+    kth = tl.zeros([ROWS, 1], tl.int32)
+    for b in range(31):
+        more = kth | (1 << (30 - b))
+        kth = tl.where(tl.sum((bits >= more).to(tl.int32), axis=1, keep_dims=True) >= m, more, kth)
+    above = bits > kth
+    free = m - tl.sum(above.to(tl.int32), axis=1, keep_dims=True)
+    equal = bits == kth
+    keep = above | (equal & (tl.cumsum(equal.to(tl.int32), axis=1) <= free))
+    for c in range(CHANNELS):
+        i = (r * CHANNELS + c) * features + j
+        k = periodic_index(r * CHANNELS * features, c * features + j, period)
+        a = tl.load(y + i, mask=inside, other=0.0).to(tl.float32)
+        z = tl.maximum(a, tl.load(low + k, mask=inside, other=0.0).to(tl.float32))
+        z = tl.minimum(z, tl.load(high + k, mask=inside, other=0.0).to(tl.float32))
+        tl.store(out + i, tl.where(keep, z, 0.0).to(out.dtype.element_ty), mask=inside)
+
+
+# --- the launches ----------------------------------------------------------------------------------------
+
+MAX_GROUP = 8192
+"""Elements of a group, and features of a sample in top-k, that one program holds in registers; larger ones
+take the reference."""
+
+
+def _step_triton(
+    w: Tensor, g: Tensor, alpha: float, tau: Tensor, low: Tensor, high: Tensor, p: float
+) -> Tensor:
+    out, n = torch.empty_like(w), w.numel()
+    if n:
+        t, low, high, period = periodic(w, tau, low, high)
+        _prox_program[blocks(n, 1024)](
+            *(w, g, t, low, high, out, alpha, n, period),
+            **{"POWER": list(_FREE).index(p), "STEP": g is not w, "BLOCK": 1024, **EXACT},
+        )
+    return out
+
+
+def _prox_triton(y: Tensor, tau: Tensor, low: Tensor, high: Tensor, p: float) -> Tensor:
+    return _step_triton(y, y, 0.0, tau, low, high, p)
+
+
+def _group_triton(y: Tensor, tau: Tensor, dims: list[int]) -> Tensor:
+    first, last = dims[0], dims[-1] + 1
+    size = math.prod(y.shape[d] for d in dims)
+    if dims != list(range(first, last)) or size > MAX_GROUP:
+        return _group(y, tau, dims)
+    out = torch.empty_like(y)
+    if y.numel():
+        inner = math.prod(y.shape[last:])
+        shape = [1 if d in dims else s for d, s in enumerate(y.shape)]
+        tile = row_tile(size)
+        groups = y.numel() // size
+        _group_program[blocks(groups, tile["ROWS"])](
+            *(y, tau.expand(shape).contiguous(), out, groups, size, inner),
+            **{"SIZE": tile.pop("BLOCK"), **tile},
+        )
+    return out
+
+
+def _topk_triton(y: Tensor, m: int, low: Tensor, high: Tensor, channels: bool) -> Tensor:
+    n, c = len(y), y.shape[1] if channels else 1
+    features = math.prod(y.shape[1:]) // max(1, c)
+    if m >= features or features > MAX_GROUP:
+        return _topk(y, m, low, high, channels)
+    out = torch.empty_like(y)
+    if y.numel():
+        tile = row_tile(features)
+        low, high, period = periodic(y, low, high)
+        _topk_program[blocks(n, tile["ROWS"])](y, low, high, out, n, m, features, period, CHANNELS=c, **tile)
+    return out
+
+
+_PROX = Op("prox_lp", _prox, _prox_triton)
+_STEP = Op("prox_step", _step, _step_triton)
+_GROUP = Op("group_soft_threshold", _group, _group_triton)
+_TOPK = Op("topk_box_projection", _topk, _topk_triton)

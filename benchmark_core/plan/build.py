@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
-from ..errors import RobexError, one_line
+from ..errors import Problem, RobexError, SuiteErrors, one_line
 from ..registry import Registry
 from ..spec import (
     AttackSpec,
@@ -92,6 +92,7 @@ class _Builder:
     def _check_boards(self) -> None:
         """A board that can show nothing is a mistake to tell before anything runs."""
         shapes = {(frozenset(cell.coordinates), cell.coordinates["metric"]) for cell in self.cells}
+        empty: list[Problem] = []
         for board in self.suite.boards if shapes else ():
             fits = any(
                 coordinates >= set(board.rows) and (not board.metrics or metric in board.metrics)
@@ -100,10 +101,13 @@ class _Builder:
             if not fits:
                 wanted = f"{', '.join(board.metrics)}" if board.metrics else "any metric"
                 rows = " and ".join(board.rows)
-                raise RobexError(
-                    f"{self.suite.file}: board {board.name} stays empty: no cell has {rows} and {wanted}; "
-                    "accuracy has no attack, for example, and robust-accuracy no explainer"
+                why = (
+                    f"board {board.name} stays empty: no cell has {rows} and {wanted}; accuracy has no "
+                    "attack, for example, and robust-accuracy no explainer"
                 )
+                empty.append(Problem(self.suite.file, 0, 0, why))
+        if empty:
+            raise SuiteErrors(empty)
 
     def _note_idle_metrics(self) -> None:
         measured = {cell.coordinates["metric"] for cell in self.cells}
@@ -362,7 +366,7 @@ class _Builder:
     def _needs_of(self, ref: MethodRef) -> Mapping[str, MethodRef]:
         if id(ref) not in self._needs:
             found: dict[str, MethodRef] = {}
-            for inner in _refs_in(ref):
+            for inner in refs_in(ref):
                 spec = self.registry.get(inner.kind, inner.name)
                 for name, wanted in self._wanted_states(spec, inner).items():
                     try:
@@ -459,13 +463,13 @@ _ROLES: dict[Stage, Role] = {
 }
 
 
-def _refs_in(ref: MethodRef) -> Iterator[MethodRef]:
+def refs_in(ref: MethodRef) -> Iterator[MethodRef]:
     """The method and all methods inside its params."""
     yield ref
     for name in param_types(type(ref.params)):
         value = getattr(ref.params, name)
         if isinstance(value, MethodRef):
-            yield from _refs_in(value)
+            yield from refs_in(value)
 
 
 def _matches(rule: Mapping[str, tuple[str, ...]], where: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from zlib import crc32
 from .store import RESULT, DamagedNode, Store
 
 FILE = "index.sqlite"
-_VERSION = 5
+_VERSION = 6
 _COLUMNS = "key, stage, method, dataset, suite, title, seconds, bytes, created"
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, stage TEXT, method TEXT, "
@@ -226,11 +226,12 @@ class Facts:
         stamps = np.frombuffer(found[1], np.int64).reshape(4, len(keys))
         stat, nodes = os.stat, self._nodes
         try:
-            for key, written, size in zip(keys, *stamps[:2].tolist(), strict=True):
-                now = stat(f"{nodes}/{key[:2]}/{key}/{RESULT}")
-                if _written(now) != written or now.st_size != size:
-                    return None
+            now = [stat(f"{nodes}/{key[:2]}/{key}/{RESULT}") for key in keys]
         except OSError:
+            return None
+        times = np.array([(of.st_mtime_ns, of.st_ctime_ns, of.st_ino, of.st_size) for of in now], np.uint64)
+        written = (times[:, 0] * 31 + times[:, 1] * 17 + times[:, 2]) & (2**63 - 1)  # as `_written`
+        if (written != stamps[0].view(np.uint64)).any() or (times[:, 3] != stamps[1].view(np.uint64)).any():
             return None
         ends = np.cumsum(stamps[3])
         return Held(json.loads(found[0]), stamps[2].tolist(), (ends - stamps[3]).tolist(), found[2])

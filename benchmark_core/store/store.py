@@ -61,7 +61,7 @@ class Store:
                 raise RobexError(f"{self.path}: not empty and no store; name another folder with --store")
             else:
                 self.nodes.mkdir(parents=True, exist_ok=True)
-                _write_atomically(marker, json.dumps({"format": FORMAT}) + "\n")
+                write_atomically(marker, (json.dumps({"format": FORMAT}) + "\n").encode())
         except OSError as error:
             raise RobexError(f"{self.path}: {reason(error)}") from error
         except (ValueError, KeyError, TypeError):
@@ -217,7 +217,7 @@ class Store:
     # -- failures and suites --
 
     def write_failure(self, key: str, failure: Mapping[str, Any]) -> None:
-        _write_atomically(self.path / "failures" / f"{key}.json", _sealed(failure))
+        write_atomically(self.path / "failures" / f"{key}.json", _sealed(failure))
 
     def failure(self, key: str) -> dict[str, Any] | None:
         """Why the node failed last time, or None: it did not, or nobody can read why."""
@@ -227,7 +227,7 @@ class Store:
             return None
 
     def write_suite(self, name: str, manifest: Mapping[str, Any]) -> None:
-        _write_atomically(self.path / "suites" / f"{name}.json", _sealed(manifest))
+        write_atomically(self.path / "suites" / f"{name}.json", _sealed(manifest))
 
     def suites(self) -> list[str]:
         return sorted(p.stem for p in (self.path / "suites").glob("*.json"))
@@ -260,10 +260,10 @@ class Store:
 _UNREADABLE = (ValueError, KeyError, AttributeError, TypeError, RecursionError)
 
 
-def _sealed(value: Mapping[str, Any]) -> str:
+def _sealed(value: Mapping[str, Any]) -> bytes:
     """JSON whose last entry is the sha256 of it without that entry."""
     text = json.dumps(value)
-    return f'{text[:-1]}, "checksum": "{hashlib.sha256(text.encode()).hexdigest()}"}}\n'
+    return f'{text[:-1]}, "checksum": "{hashlib.sha256(text.encode()).hexdigest()}"}}\n'.encode()
 
 
 def _unsealed(data: bytes) -> dict[str, Any]:
@@ -288,11 +288,12 @@ def _write_synced(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
+    """All of it or nothing, synced."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        _write_synced(draft, text.encode())
+        _write_synced(draft, data)
         draft.replace(path)
     except OSError:
         draft.unlink(missing_ok=True)

@@ -263,6 +263,13 @@ def _meant(name: str, group: Sequence[Labelled]) -> str | None:
     return ending[0] if len(ending) == 1 else None
 
 
+def check_title(kind: Kind, node: Node, problems: Problems) -> None:
+    """The `as` of an entry of which no method could be made."""
+    title = node.value["as"].value if isinstance(node.value, dict) and "as" in node.value else None
+    if isinstance(title, str):
+        _good_title(kind, title, _as_mark(node), problems)
+
+
 def _good_title(kind: Kind, title: str, mark: Mark, problems: Problems) -> bool:
     rest = _PLACEHOLDER.sub("x", title)
     if not title.strip() or title != title.strip() or not title.isprintable():

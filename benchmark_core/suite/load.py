@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import SuiteErrors, did_you_mean
+from ..errors import SuiteErrors, close_to, did_you_mean
 from ..registry import Registry
 from ..spec import KINDS, AttackSpec, ExplainerSpec, Kind, MethodSpec, MetricSpec
 from .fields import Checker
@@ -26,7 +26,7 @@ from .keys import (
     SECTIONS,
     SUITE_KEYS,
 )
-from .labels import Labelled, Labels, label
+from .labels import Labelled, Labels, check_title, label
 from .methods import MAX_METHODS, WISH_TYPES, Made, MethodMaker, plural
 from .model import Board, Entry, Limits, Suite, Wish
 from .nodes import Mark, Node, Problems, Source, from_python, locate, parse, read_text, show
@@ -261,7 +261,9 @@ class _Reader:
                 if kind == "metric":
                     methods = self._with_references(node, methods, labels["defense"])
                 if len(self.problems) > before:
-                    ghosts.append(self._ghost(kind, node))
+                    ghosts += self._ghosts(kind, node)
+                if not methods:  # nothing there to label, and yet the label may be wrong
+                    check_title(kind, node, self.problems)
                 made.append((node, methods))
             items = label(kind, made, self.problems)
             ghosts += [item.base for item in items if not item.label]
@@ -272,13 +274,14 @@ class _Reader:
         labels["on"] = labels["attack"]
         return entries, labels
 
-    def _ghost(self, kind: Kind, node: Node) -> str:
-        """What a broken entry would have been called; `*` when nobody can tell."""
+    def _ghosts(self, kind: Kind, node: Node) -> list[str]:
+        """What a broken entry would have been called: its `as`, its method, or what that was meant to be; `*`
+        when nobody can tell."""
         given = node.value if isinstance(node.value, dict) else {"use": node}
         if "as" in given and isinstance(given["as"].value, str):
-            return given["as"].value.partition("{")[0].strip() or "*"
+            return [given["as"].value.partition("{")[0].strip() or "*"]
         name = given["use"].value if "use" in given else None
-        return name if isinstance(name, str) and name in self.registry.names(kind) else "*"
+        return [name, *close_to(name, self.registry.names(kind))] if isinstance(name, str) else ["*"]
 
     def _with_references(self, node: Node, methods: list[Made], defenses: Labels) -> list[Made]:
         """The metrics with `reference` as the label of one defense."""

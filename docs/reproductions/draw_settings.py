@@ -24,10 +24,11 @@ from benchmark_core.store import Store
 
 SUITE = "sensitivity-poster"
 RULES = ("boundary", "target-class")
-#: Dataset, the rung of Strong-AT, and by rule the paper's claim, the lower implausibility first (T: trained, S:
+#: Dataset, the rung of Strong-AT, and by rule the paper's claim, the lower one first (T: trained, S:
 #: standard).
 DATASETS = {
     "mnist": ("AT 0.2", {"boundary": "TS", "target-class": "TS"}),
+    "mnist-10000": ("AT 0.2", {"boundary": "TS", "target-class": "TS"}),
     "california-housing": ("AT 0.3", {"boundary": "TS", "target-class": "ST"}),
 }
 COLOURS = {"supported": "#0072b2", "contradicted": "#d55e00", "undecided": "#777777"}
@@ -72,6 +73,8 @@ def found_in(store: Store) -> dict[tuple[str, str, str], Found]:
         for rule, claim in claims.items():
             for setting in settings:
                 label = f"{rule} {setting}".strip()
+                if (dataset, rung, label, "validity") not in at:
+                    continue
                 of = {"S": "Standard", "T": rung}
                 read = {k: scores(dataset, defense, label, "implausibility") for k, defense in of.items()}
                 valid = min(
@@ -101,7 +104,7 @@ def drawing(found: Mapping[tuple[str, str, str], Found]) -> Iterator[str]:
         yield f"<text {at}>{escape(setting or 'library of June 2024')}</text>"
     for n, (dataset, rule) in enumerate(panels):
         x = LEFT + n * (PANEL + GAP)
-        yield from panel(x, f"{dataset}, {rule}", [found[dataset, rule, setting] for setting in settings])
+        yield from panel(x, f"{dataset}, {rule}", [found.get((dataset, rule, s)) for s in settings])
     y = height - 48
     for n, (judgement, colour) in enumerate(COLOURS.items()):
         x = LEFT + 150 * n
@@ -111,8 +114,8 @@ def drawing(found: Mapping[tuple[str, str, str], Found]) -> Iterator[str]:
     yield f'<text x="{LEFT}" y="{y + 24}">{told}</text></svg>'
 
 
-def panel(x0: int, title: str, found: Sequence[Found]) -> Iterator[str]:
-    ends = [v for f in found for v in (f.standard, f.trained)]
+def panel(x0: int, title: str, found: Sequence[Found | None]) -> Iterator[str]:
+    ends = [v for f in found if f for v in (f.standard, f.trained)]
     low, high = min(ends), max(ends)
     box = f'x="{x0 - 6}" y="{TOP - 10}" width="{PANEL + 12}" height="{ROW * len(found) + 4}"'
     yield f'<text x="{x0}" y="28" font-weight="bold">{title}</text>'
@@ -120,6 +123,8 @@ def panel(x0: int, title: str, found: Sequence[Found]) -> Iterator[str]:
     yield f'<text x="{x0 + PANEL}" y="48" text-anchor="end" fill="#555">{high:.2f}</text>'
     yield f'<rect {box} fill="#f6f6f6"/>'
     for i, f in enumerate(found):
+        if f is None:
+            continue
         y = TOP + ROW * i
         s, t = (x0 + PANEL * (v - low) / ((high - low) or 1) for v in (f.standard, f.trained))
         colour, opacity = COLOURS[f.verdict.judgement], 1 if f.valid >= 0.9 else 0.35

@@ -45,14 +45,14 @@ class Case:
         self.task = make_task(self.x, self.target, self.x, self.target, bounds=(-1.0, 1.0))
 
     def bare(self) -> None:
-        """100 plain gradient steps on the cross-entropy of all samples, and a prediction at the end."""
-        for x, target in zip(self.x.split(256), self.target.split(256), strict=True):
-            for _ in range(STEPS):
-                z = x.detach().requires_grad_()
-                loss = functional.cross_entropy(self.net(z), target, reduction="sum")
-                x = z.detach() - 0.1 * torch.autograd.grad(loss, z)[0]
+        """100 plain gradient steps on the cross-entropy of all samples at once, then a prediction."""
+        x = self.x
+        for _ in range(STEPS):
+            z = x.detach().requires_grad_()
+            loss = functional.cross_entropy(self.net(z), self.target, reduction="sum")
+            x = z.detach() - 0.1 * torch.autograd.grad(loss, z)[0]
         with torch.no_grad():
-            self.net(self.x)
+            self.net(x)
 
     def ecco(self, **params) -> None:
         ctx = make_context(self.task, N, target=self.target)

@@ -251,3 +251,34 @@ def test_the_verb_writes_one_file(page, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "Report: page.html   (one file, works offline)\n"
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+
+
+def test_wide_boards_scroll_in_their_box_and_published_sources_are_whole(browser, tmp_path):
+    attacks = ("noise", *(f"pgd eps=0.{i}" for i in range(1, 10)), *(f"fgsm eps=0.{i}" for i in range(1, 6)))
+    source = "Table 2 of a paper with a long title, in its appendix, https://example.org/" + "x" * 40
+    line = PublishedLine(
+        "robustness", "digits · Standard · pgd eps=0.1 · robust-accuracy", "92.0 ±0.1", "96.4 [93.0, 98.2]",
+        "−0.7 [−4.1, 1.1]", "within tolerance", "Close.", source,
+    )  # fmt: skip
+    path = write_report(fill(tmp_path / "s", attacks=attacks), published={"made": [line]})
+    browser.open(path, width=1400)
+    assert browser.js("document.documentElement.scrollWidth") == 1400
+    hint = "document.querySelector('#{} .wide').checkVisibility()"
+    browser.js("new Promise(done => setTimeout(done, 100))")
+    assert browser.js(hint.format("b1"))
+    assert not browser.js(hint.format("b2"))
+    left, name = browser.js(
+        """(box => {
+            box.scrollLeft = 1e6;
+            const cell = box.querySelector("tbody th.n1").getBoundingClientRect();
+            return [box.getBoundingClientRect().left, cell.left];
+        })(document.querySelector("#b1 .scroll"))"""
+    )
+    assert abs(left - name) < 1
+    assert browser.js(
+        """(table => {
+            const box = table.parentElement;
+            const cell = table.querySelector("td.source");
+            return table.offsetWidth <= box.clientWidth && cell.scrollWidth <= cell.clientWidth;
+        })(document.querySelector("table.published"))"""
+    )

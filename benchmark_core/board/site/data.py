@@ -19,7 +19,7 @@ from ..formats import MINUS, plural, significant
 from ..model import Block, Cell, Column, Row, Table
 from ..records import render_csv
 from ..statistics import Estimate
-from ..strips import column_name, producer_name
+from ..strips import column_name, producers
 from .facts import SHORT, Facts
 from .places import Ranked
 
@@ -57,7 +57,7 @@ class BlockData:
 
     def made(self, places: Sequence[Ranked], *, flags: bool) -> dict[str, Any]:
         block = self.block
-        heads = [column_name(c) + "".join(f" · {s}" for s in c.shown.values()) for c in block.columns]
+        heads = [" · ".join([column_name(c), *producers(c)]) for c in block.columns]
         return {
             "csv": self.csv_head,
             "head": [*block.labels, *heads, "cells", *(["flags"] if flags else [])],
@@ -94,7 +94,7 @@ class BlockData:
         on = " · ".join(filter(None, (at.get("dataset", ""), origin.dataset)))
         keys = bytes.fromhex("".join(key[:SHORT] for key in [s.key for s in seeds] or cell.keys))
         found = [
-            self.strings.add(_how(column, cell.estimate)),
+            self.strings.add(_how(column, cell.estimate, cell.done)),
             self.strings.origin(on, origin.ran, origin.passes, origin.versions),
             base64.b64encode(keys).decode(),
             _by_seed(column, cell),
@@ -106,7 +106,7 @@ class BlockData:
 
 
 def column_title(column: Column) -> str:
-    return " · ".join([column.metric, *(producer_name(c, label) for c, label in column.shown.items())])
+    return " · ".join([column.metric, *producers(column)])
 
 
 def about(manifest: Mapping[str, Any], column: Column) -> str:
@@ -128,10 +128,10 @@ def _number(failure: Any) -> str:
     return significant(float(failure))
 
 
-def _how(column: Column, estimate: Estimate) -> str:
-    """`Mean over 5 seeds × 200 samples; 95 % interval over seeds and samples`."""
+def _how(column: Column, estimate: Estimate, ran: int) -> str:
+    """`Mean over 5 seeds × 200 samples; 95 % interval over seeds and samples`. ran: seeds measured."""
     average = "Median" if column.average == "median" else "Mean"
-    over = f"{average} over {plural(estimate.seeds, 'seed')} × {plural(estimate.n, 'sample')}"
+    over = f"{average} over {plural(ran or estimate.seeds, 'seed')} × {plural(estimate.n, 'sample')}"
     if estimate.state == "incomplete":
         return f"{over}; incomplete, so without interval and rank"
     if estimate.low is None:
@@ -140,7 +140,7 @@ def _how(column: Column, estimate: Estimate) -> str:
     kind = "Wilson, " if column.kind == "bernoulli" else ""
     scope = "holds for new runs" if estimate.scope == "new runs" else "holds for these trained models"
     said = [f"{over}; 95 % interval ({kind}over {over_what}), {scope}"]
-    said += words.notes(estimate, column.metric, column.kind)
+    said += words.notes(estimate, column.metric, column.kind, ran)
     return ". ".join(text.rstrip(".") for text in said) + "."
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...store.cells import cells_in
 from ...store.store import RESULT
+from .. import words
 from ..formats import plural
 from . import png
 from .facts import Facts
@@ -68,7 +69,8 @@ class _Source:
 
 
 def galleries(facts: Facts, headline: Mapping[str, str]) -> list[Gallery]:
-    """One for each dataset of images. headline: the attack and the explainers to show, by kind of result."""
+    """One for each dataset of images. headline: the attack and the explainers to show, by kind of result: the
+    first of the suite."""
     models: dict[tuple[str, str], dict[str, list[_Source]]] = {}
     for at, key, selection, result in cells_in(facts.manifest).listed():
         if at["seed"] == 0 and (kind := _kind(facts, at, headline)):
@@ -102,8 +104,13 @@ def _is_image(facts: Facts, defenses: Mapping[str, Sequence[_Source]]) -> bool:
     for sources in defenses.values():
         for source in sources:
             if task := facts.record(source.result).get("inputs", {}).get("task"):
-                return len(_shape(facts, task)) == 4
+                return _there(facts, task) and len(_shape(facts, task)) == 4
     return False
+
+
+def _there(facts: Facts, key: str) -> bool:
+    """Whether a result can be looked at: bundles come without images."""
+    return (facts.store.folder(key) / RESULT).is_file()
 
 
 def _shape(facts: Facts, task: str) -> Sequence[int]:
@@ -118,7 +125,7 @@ def _gallery(
         kind: i for i, kind in enumerate(("prediction", "perturbation", "attribution", "counterfactual"))
     }
     here = {
-        d: sorted((s for s in sources if facts.store.has(s.result)), key=lambda s: order[s.kind])
+        d: sorted((s for s in sources if _there(facts, s.result)), key=lambda s: order[s.kind])
         for d, sources in defenses.items()
     }
     kinds = max((sum(s.kind != "prediction" for s in sources) for sources in here.values()), default=0)
@@ -134,6 +141,14 @@ def _gallery(
         "was given, models of seed 0; no result was looked at to choose them. Attributions: vermilion speaks "
         "for the explained class, blue against, white is zero; one scale for all of a sample."
     )
+    drawn = {s.label for sources in kept.values() for s in sources if s.label}
+    labels, controls = facts.manifest["labels"], facts.manifest.get("controls", ())
+    more = {m for kind in ("attack", "explainer") for m in labels[kind] if m not in controls} - drawn
+    if more:
+        rule += (
+            " Of the suite's attacks the first is shown, and of its explainers the first of each kind: "
+            f"{plural(len(more), 'more method')} not drawn: {words.listed(sorted(more), words.NAMES)}."
+        )
     if left_out:
         rule += f" {plural(left_out, 'more defense')} not shown."
     samples = tuple(_Reader(facts, name, kept, row).sample() for row in rows)

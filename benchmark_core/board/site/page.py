@@ -52,6 +52,9 @@ class SuiteView:
     total: int = 0
     bands: list[str] = field(default_factory=list)
     boards: list[tuple[str, list[BlockView]]] = field(default_factory=list)
+    #: How to read the boards, at the first one; what their intervals and ranks claim, below the last.
+    help: str = ""
+    footers: list[str] = field(default_factory=list)
     #: By dataset (and model): its name, pictures, and (explainer, sentence) on what goes with what.
     pictures: list[tuple[str, list[Picture], list[tuple[str, str]]]] = field(default_factory=list)
     correlated: str = ""
@@ -175,6 +178,7 @@ class _Suite:
                 self.data.update((b.id, b.data) for b in made)
             view.warnings += [w for w in table.warnings if w not in view.warnings]
         if facts.done:
+            view.help, view.footers = _help(blocks), _footers(blocks)
             self._headline_sections(view)
             view.across = [a for table in self.tables if (a := across_view(table))]
             view.verdict = self._verdict()
@@ -224,10 +228,9 @@ class _Suite:
         view.galleries = galleries(self.facts, self._shown())
 
     def _shown(self) -> dict[str, str]:
-        """What the gallery shows: the headline attack, and the first explainer of each kind."""
-        attacks = [a for a in self.manifest["labels"]["attack"] if a not in self.controls]
-        first = self.chosen.attack if self.chosen.attack in attacks else next(iter(attacks), "")
-        found = {"perturbation": first}
+        """What the gallery shows: the first attack, and the first explainer of each kind."""
+        attacks = (a for a in self.manifest["labels"]["attack"] if a not in self.controls)
+        found = {"perturbation": next(attacks, "")}
         for at, *_ in cells_in(self.manifest).listed():
             if "explainer" in at and at["explainer"] not in self.controls:
                 for kind in self.manifest["metrics"][at["metric"]]["consumes"]:
@@ -339,6 +342,21 @@ class _Suite:
         if not view.published:
             lines.append("Published numbers: the suite names none (expected:).")
         return lines
+
+
+def _help(blocks: Sequence[BlockView]) -> str:
+    ranks = "Rows that share a letter cannot be separated. Filtering and sorting never change a rank."
+    said = [ranks] if any(b.has_ranks for b in blocks) else []
+    return " ".join([*said, "Press a number to see how it was made."])
+
+
+def _footers(blocks: Sequence[BlockView]) -> list[str]:
+    """Each sentence once, with the boards that it is about where they have different ones."""
+    found: dict[str, dict[str, None]] = {}
+    for b in blocks:
+        if b.footer:
+            found.setdefault(b.footer, {})[b.title] = None
+    return [text if len(found) == 1 else f"{words.listed(list(of))}: {text}" for text, of in found.items()]
 
 
 def _named(name: tuple[str, str], places: Sequence[Place]) -> str:

@@ -144,8 +144,12 @@
       });
     }
     const first = table.querySelector("thead .n1");
-    const measure = () => first && table.style.setProperty("--after-1", `${first.offsetWidth}px`);
-    if (first && table.querySelector("thead .n2")) new ResizeObserver(measure).observe(first);
+    const wide = section.querySelector(".wide");
+    const measure = new ResizeObserver(() => {
+      wide.hidden = table.offsetWidth <= table.parentElement.clientWidth;
+      if (first) table.style.setProperty("--after-1", `${first.offsetWidth}px`);
+    });
+    for (const box of [table.parentElement, table, first]) if (box) measure.observe(box);
     if (line.length > data.most) show();
   }
 

@@ -14,7 +14,16 @@ from .. import words
 from ..aggregate import COORDINATES
 from ..formats import count
 from ..model import Block, Flag, Ranking, Row, Table
-from ..strips import STATE_NOTES, cells_text, column_name, producer_name, share_text, title_of
+from ..strips import (
+    STATE_NOTES,
+    cells_text,
+    column_name,
+    producer_name,
+    producers,
+    row_notes,
+    share_text,
+    title_of,
+)
 from .data import BlockData, Strings, about, column_title
 from .facts import Facts
 from .places import Place, Ranked
@@ -87,6 +96,7 @@ class BlockView:
     has_flags: bool
     lanes: int
     notes: tuple[str, ...]
+    footer: str
     data: Mapping[str, Any]
 
     @property
@@ -131,7 +141,7 @@ class Boards:
                 tuple(row.at[label] for label in block.labels),
                 tuple(strip[r] for strip in strips),
                 f"{count(row.done)}/{count(row.of)}",
-                row.flags,
+                _by_word(row.flags),
                 self._incomplete(block, row),
                 row.control,
                 default.places[r],
@@ -151,7 +161,7 @@ class Boards:
             f"b{self.made}", title, where, self._parts(block), self._verdict(block, default.ranking),
             block.labels, _groups(self.facts.manifest, block), tuple(ordered[: default.ranked]),
             tuple(ordered[default.ranked :]), default.rest_title, by, has_ranks, flags,
-            max(3, lanes), (*self._notes(block, default.ranking), *table.notes),
+            max(3, lanes), self._notes(table, block, default.ranking), _footer(block),
             {"again": self.again, "title": f"{title} · {where}",
              **BlockData(self.facts, self.strings, table, block).made(places, flags=flags)},
         )  # fmt: skip
@@ -168,7 +178,7 @@ class Boards:
             return ""
         return ranking.verdict if ranking is not None else ""
 
-    def _notes(self, block: Block, ranking: Ranking | None) -> tuple[str, ...]:
+    def _notes(self, table: Table, block: Block, ranking: Ranking | None) -> tuple[str, ...]:
         """What a reader must know about the block's numbers; a number's drawer has its own."""
         cells = [
             (c, cell.estimate) for row in block.rows for c, cell in zip(block.columns, row.cells, strict=True)
@@ -185,12 +195,10 @@ class Boards:
             notes.append(f"Medians over the samples, not means: {', '.join(medians)}.")
         if other := dict.fromkeys(column_name(c) for c in block.columns if not c.comparable):
             notes.append(f"Not comparable, measured on different samples: {', '.join(other)}.")
-        if ranking is not None:
-            notes += ranking.notes
-        whole = [(c, e) for c, e in estimates if e.low is not None]
-        if whole and any(column.ranking is not None for column in block.columns):
-            kind = "set" if all(c.kind == "set" for c, _ in whole) else "score"
-            notes.append(words.footer(words.interval_over(kind, max(e.seeds for _, e in whole))))
+        if ranking is not None and block.ordered_by is not None:
+            notes += row_notes(block, block.ordered_by)
+        if block is table.blocks[-1]:
+            notes += table.notes
         return tuple(dict.fromkeys(notes))
 
     def _incomplete(self, block: Block, row: Row) -> str:
@@ -204,6 +212,28 @@ class Boards:
                 why = self.facts.missing(at, self.facts.seeds(at, column.metric, cell))
                 missing.append(f"{column_title(column)}: {why}" if why else column_title(column))
         return words.incomplete(row.done, row.of, "; ".join(missing))
+
+
+def _footer(block: Block) -> str:
+    """What intervals and ranks of a block claim; empty where nothing is ranked."""
+    if all(column.ranking is None for column in block.columns):
+        return ""
+    cells = [
+        (column, cell.estimate)
+        for row in block.rows
+        for column, cell in zip(block.columns, row.cells, strict=True)
+    ]
+    whole = [(c, e) for c, e in cells if e is not None and e.low is not None]
+    kind = "set" if all(c.kind == "set" for c, _ in whole) else "score"
+    return words.footer(words.interval_over(kind, max(e.seeds for _, e in whole))) if whole else ""
+
+
+def _by_word(flags: Sequence[Flag]) -> tuple[Flag, ...]:
+    """Each word once, with all that its flags say."""
+    found: dict[tuple[str, bool], list[str]] = {}
+    for flag in flags:
+        found.setdefault((flag.word, flag.warning), []).append(flag.text)
+    return tuple(Flag(word, "\n".join(texts), warning) for (word, warning), texts in found.items())
 
 
 def _numbers(texts: Sequence[str]) -> list[Number]:
@@ -229,7 +259,7 @@ def _groups(manifest: Mapping[str, Any], block: Block) -> tuple[Group, ...]:
                 i,
                 name,
                 described,
-                " · ".join(producer_name(c, label) for c, label in column.shown.items()),
+                " · ".join(producers(column)),
             )
             for i, column in columns
         )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from benchmark_core import Context, Perturbation
 
-from .balls import BALLS
+from .balls import Ball
 from .losses import LOSSES, cross_entropy, cross_entropy_slope, succeeds, temperature
 
 
@@ -83,7 +83,7 @@ class _Ascent:
         self.tau: Tensor | None = None
         self.rows: Tensor | slice = slice(None)
         self.y, self.target, self.random = y, ctx.target, ctx.random
-        self.ball = BALLS[norm](x, eps, ctx.task.lower.to(x), ctx.task.upper.to(x))
+        self.ball = Ball(norm, x, eps, ctx.task.lower.to(x), ctx.task.upper.to(x))
 
         self.judges = keep == "best"
         self.leaves = self.judges and ctx.goal == "success"

@@ -16,20 +16,20 @@ PASS_FACTOR = 16
 """... but at most this many times `ctx.batch_size`, so that a smaller batch size always saves memory."""
 
 
-def pass_size(x: Tensor, ctx: Context) -> int:
+def pass_size(x: Tensor, ctx: Context, elements: int = PASS_ELEMENTS) -> int:
     """How many inputs like x (n, *shape) go through the model at once.
 
     `ctx.batch_size`, or more for inputs so small that the time would go to starting operations.
     """
-    small = PASS_ELEMENTS // max(1, x[0].numel())
+    small = elements // max(1, x[0].numel())
     return max(ctx.batch_size, min(small, PASS_FACTOR * ctx.batch_size))
 
 
-def blocks(x: Tensor, ctx: Context) -> list[slice]:
+def blocks(x: Tensor, ctx: Context, elements: int = PASS_ELEMENTS) -> list[slice]:
     """Slices of the samples that cover x in passes of `pass_size`."""
     if not len(x):
         return []
-    size = pass_size(x, ctx)
+    size = pass_size(x, ctx, elements)
     return [slice(start, min(start + size, len(x))) for start in range(0, len(x), size)]
 
 

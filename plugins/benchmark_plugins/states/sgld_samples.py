@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark_core import Context, State, Task
+from benchmark_core.kernels.sgld import sgld_step
 
 from .catalogue import SgldSamplesParams
 
@@ -21,6 +22,8 @@ class SgldSamples(State):
     Energies of chains are summed, never averaged: a chain's steps do not depend on how many run beside it
     (EnergySamplers.jl averages; its drift shrinks with the batch). The noise of the proper form has the scale
     e_k, as there, where theory has its square root.
+
+    The noise of a step is that of `benchmark_core.kernels.sgld`: the same on every device.
 
     x: (K, chains, *shape), each class by ascending energy; energy: (K, chains).
     Notes: `energy` and `farthest`, the means of the energies and of the largest |x_i| of a chain.
@@ -37,19 +40,16 @@ class SgldSamples(State):
         low, high = float((mean - p.width * sd).min()), float((mean + p.width * sd).max())
         if not high > low:
             raise ValueError("sgld-samples: the training inputs are constant; there is nothing to sample")
-        walls = (task.lower.to(task.x_train), task.upper.to(task.x_train)) if p.clip == "box" else None
 
         total = task.n_classes * p.chains
         classes = torch.arange(task.n_classes, device=ctx.device).repeat_interleave(p.chains)
-        # One draw for all chains at every step: results cannot depend on the size of a pass.
         start = torch.rand(total, *task.shape, generator=ctx.generator, dtype=torch.float64)
         x = (low + (high - low) * start).to(task.x_train.dtype).to(ctx.device)
+        walls = (task.lower.to(x), task.upper.to(x)) if p.clip == "box" else ()
+        seed = int(torch.randint(1 << 62, (), generator=ctx.generator))
         for k in range(1, p.steps + 1):
             drift, scale = self._sizes(k, high - low)
-            noise = torch.randn(total, *task.shape, generator=ctx.generator, dtype=x.dtype).to(ctx.device)
-            x = x + drift * self._ascent(model, x, classes, ctx) + scale * noise
-            if walls is not None:
-                x = torch.clamp(x, walls[0].to(x), walls[1].to(x))
+            x = sgld_step(x, self._gradient(model, x, classes, ctx), 2 * drift, scale, seed, k, *walls)
             ctx.progress(k, p.steps)
         energy = torch.cat([
             -model(rows).gather(1, c[:, None])[:, 0].detach()
@@ -75,10 +75,10 @@ class SgldSamples(State):
         e_k = 2 * width * (p.steps / 100 + k) ** -p.decay
         return e_k / 2, e_k
 
-    def _ascent(self, model: nn.Module, x: Tensor, classes: Tensor, ctx: Context) -> Tensor:
-        """-grad E = grad f_c at every chain."""
+    def _gradient(self, model: nn.Module, x: Tensor, classes: Tensor, ctx: Context) -> Tensor:
+        """grad E = -grad f_c at every chain."""
         parts = []
         for rows, c in zip(x.split(ctx.batch_size), classes.split(ctx.batch_size), strict=True):
             z = rows.requires_grad_()
-            parts.append(torch.autograd.grad(model(z).gather(1, c[:, None]).sum(), z)[0])
+            parts.append(torch.autograd.grad(-model(z).gather(1, c[:, None]).sum(), z)[0])
         return torch.cat(parts)

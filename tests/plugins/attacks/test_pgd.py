@@ -9,9 +9,9 @@ import torch.nn.functional as F
 import torchattacks
 from torch import nn
 
+from benchmark_core.kernels.steps import unit_l2
 from benchmark_core.run.counted import CountedModel
 from benchmark_core.testing import make_context
-from benchmark_plugins.attacks.balls import unit_l2
 from benchmark_plugins.attacks.catalogue import PGDParams
 from benchmark_plugins.attacks.pgd import PGD
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmark_core.kernels.sgld import normals
 from benchmark_core.testing import blobs, make_context, make_task
 from benchmark_plugins.states.catalogue import SgldSamplesParams
 from benchmark_plugins.states.sgld_samples import SgldSamples
@@ -47,7 +48,8 @@ def start_and_noise(task, samples, steps, width, seed=0):
     mean, sd = x.mean(0), x.std(0, correction=0)
     low, high = (mean - width * sd).min(), (mean + width * sd).max()
     start = low + (high - low) * torch.rand(3 * samples, 5, generator=g, dtype=torch.float64)
-    noise = [torch.randn(3 * samples, 5, generator=g, dtype=torch.float64) for _ in range(steps)]
+    key = int(torch.randint(1 << 62, (), generator=g))
+    noise = [normals(3 * samples, 5, key, k, 0, x) for k in range(1, steps + 1)]
     return start, noise, float(high - low)
 
 

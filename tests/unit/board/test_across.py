@@ -1,6 +1,7 @@
 """Columns over several datasets, and correlations over defenses: counted and computed here a second way."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -218,3 +219,23 @@ def test_four_defenses_are_too_few(made):
     tables = make_boards(made.store, manifest)
     assert tables[1].defenses[0].found.rho is None
     assert "Across defenses" not in render(tables, "text")
+
+
+def test_a_worst_case_over_several_radii_says_so(made, shares):
+    for seed in range(3):
+        for attack in ("pgd eps=0.1", "pgd eps=0.2", "noise"):
+            made.add(shares(0.5, seed=seed), metric="robust-accuracy", seed=seed, attack=attack)
+    params: dict[str, dict[str, Any]] = {
+        "pgd eps=0.1": {"eps": 0.1},
+        "pgd eps=0.2": {"eps": 0.2},
+        "noise": {"eps": 0.1},
+    }
+    methods = {"attack": {a: {"name": a.split()[0], "params": p} for a, p in params.items()}}
+    manifest = {**made.manifest, "methods": methods}
+    (board,) = boards_of(manifest)
+    said = "worst of 3 spans eps 0.1, 0.2: what withstands it withstands the largest."
+    assert said in make_board(made.store, manifest, board).notes[0]
+    params["pgd eps=0.2"]["eps"] = 0.1
+    assert "spans" not in " ".join(make_board(made.store, manifest, board).notes)
+    params["pgd eps=0.2"] |= {"eps": 2.0, "norm": "l2"}  # another ball is no larger one
+    assert "spans" not in " ".join(make_board(made.store, manifest, board).notes)

@@ -14,6 +14,7 @@ from benchmark_core.board.blocks import (
     mean_over_blocks,
     pareto_front,
     signed_rank,
+    signed_ranks,
     wins_ties_losses,
 )
 from benchmark_core.board.pairs import Pairs, compare_rows, holm
@@ -168,6 +169,13 @@ def test_signed_rank_of_many_blocks_and_of_rounding():
     assert signed_rank(d) == pytest.approx(stats.wilcoxon(d, method="exact").pvalue, rel=1e-9)
     assert signed_rank(np.zeros(9)) == 1.0
     assert signed_rank(np.array([0.3 - 0.2, 0.2 - 0.1, 0.1] * 3)) == 2.0**-8  # equal up to rounding
+
+
+def test_many_signed_ranks_are_each_its_own():
+    d = np.random.default_rng(5).integers(-3, 4, size=(40, 9)).astype(float)  # with ties and zeros
+    d[::3] += np.random.default_rng(6).normal(size=(14, 9))
+    d[7] = 0.0
+    np.testing.assert_allclose(signed_ranks(d), [all_signs(one) if one.any() else 1.0 for one in d])
 
 
 def test_critical_difference():

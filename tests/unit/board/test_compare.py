@@ -2,6 +2,7 @@
 not compared."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -206,7 +207,12 @@ def test_why_they_may_differ(made, other):
     record(other, {"torch": "2.9.1", "numpy": "2.1"}, 2, 0.1)
     found = compared(made, other)
     assert found.reasons == ("torch 2.8.0 → 2.9.1", "pgd revision 1 → 2")
-    assert "Why they may differ: torch 2.8.0 → 2.9.1; pgd revision 1 → 2" in render_comparison(found)
+    why = "Why they may differ: torch 2.8.0 → 2.9.1; pgd revision 1 → 2"
+    assert why in render_comparison(found)
+    tied = replace(found, cells=tuple(replace(cell, verdict="tie") for cell in found.cells))
+    assert why in render_comparison(tied)  # not separated, and yet not the same
+    same = replace(found, cells=tuple(replace(cell, verdict="identical") for cell in found.cells))
+    assert why not in render_comparison(same)
 
 
 def test_text_lists_differences_and_counts_the_rest(made, other):

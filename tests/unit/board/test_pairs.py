@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import optimize, stats
 
+from benchmark_core.board import moments
 from benchmark_core.board import pairs as pairs_module
-from benchmark_core.board.pairs import compare_common, compare_pair, compare_rows, holm
-from benchmark_core.board.statistics import Scores, estimate_rows
+from benchmark_core.board.moments import Kept
+from benchmark_core.board.pairs import compare_common, compare_kept, compare_pair, compare_rows, holm
+from benchmark_core.board.statistics import Scores, estimate_column, estimate_rows
 
 P = "5768467568|6758468578|5667477468"
 Q = "5668466567|6768367568|5768467578"
@@ -425,11 +427,49 @@ def test_groups_change_nothing(monkeypatch, kind, seeds):
     whole = OnDemand(rows)
     expected = compare_rows(whole, kind)
     assert whole.reads == 7 + 2  # the first row tells the shape
-    monkeypatch.setattr(pairs_module, "_GROUP_BYTES", 4 * seeds * 100 * 8)
-    monkeypatch.setattr(pairs_module, "_BLOCK", 33)
+    monkeypatch.setattr(moments, "GROUP_BYTES", 4 * seeds * 100 * 8)
     found = compare_rows(OnDemand(rows), kind)
     for name in ("difference", "low", "high", "p", "p_holm"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["score", "bernoulli", "conditional"])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_rows_that_were_kept_compare_as_rows_that_are_read(kind, seeds):
+    """Some rows of the column do not apply, and some of the kept ones are not ranked."""
+    rng = np.random.default_rng(17)
+    ys = made(rng, 8, seeds, 60, kind=kind, gap=0.4)
+    valid = rng.random(ys.shape) < 0.96 if kind == "conditional" else [None] * 8
+    rows = [row(y, v) for y, v in zip(ys, valid, strict=True)]
+    rows[2] = Scores([None, *rows[2].values[1:]], rows[2].valid, 60)  # lacks a seed
+    if kind != "bernoulli":
+        rows[4].values[0][np.flatnonzero(np.ones(60) if valid[4] is None else valid[4][0])[0]] = np.nan
+    places = [0, 3, 4, 7, 8, 10, 11, 12]  # in their column
+    kept = Kept(places)
+    own = estimate_column(rows, kind, kept=kept)
+    assert [estimate for estimate, _ in own] == estimate_rows(rows, kind)
+    assert kept.there == {0, 1, 3, 4, 5, 6, 7}
+    for some in ([0, 1, 3, 5, 6, 7], [0, 6]):
+        found = compare_kept(kept, [places[i] for i in some], kind)
+        expected = compare_rows([rows[i] for i in some], kind)
+        assert (found.seeds, found.samples, found.df) == (expected.seeds, expected.samples, expected.df)
+        for name in ("difference", "low", "high", "p", "p_holm"):
+            np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-12)
+    assert compare_kept(kept, [0, 4], kind) is None  # row 2 is not all there
+
+
+def test_kept_rows_do_not_tell_several_seeds_from_one(monkeypatch):
+    """Rows whose seeds are all equal are one run when no other row is compared; kept are several seeds."""
+    ys = made(np.random.default_rng(18), 3, 3, 40)
+    ys[1:] = ys[1:, :1]
+    rows, kept = [row(y) for y in ys], Kept(range(3))
+    estimate_column(rows, "score", kept=kept)
+    assert compare_kept(kept, [1, 2], "score") is None
+    assert compare_kept(kept, [0, 1, 2], "score").seeds == 3
+    monkeypatch.setattr(moments, "GROUP_BYTES", 100)  # none fits
+    full = Kept(range(3))
+    estimate_column(rows, "score", kept=full)
+    assert compare_kept(full, [0, 1, 2], "score") is None
 
 
 def test_order_of_rows_does_not_matter():

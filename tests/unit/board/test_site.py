@@ -9,6 +9,7 @@ import re
 import shutil
 import struct
 import zlib
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -17,8 +18,10 @@ from site_store import HOSTILE, fill, large
 
 from benchmark_core.board import boards_of, make_board, render
 from benchmark_core.board.headline import places_of
+from benchmark_core.board.model import Flag
 from benchmark_core.board.ranks import ALPHABET, letter
 from benchmark_core.board.site import PublishedLine, build_report, png, tradeoff, write_report
+from benchmark_core.board.strips import row_notes
 from benchmark_core.errors import RobexError
 from benchmark_core.store import Store
 
@@ -324,6 +327,45 @@ def test_the_gallery_shows_the_first_common_samples(page, store):
     task = store.record(next(store.find(k) for k in [store.suite("made")["cells"][0][3]]))["inputs"]["task"]
     x = store.tensors(task, numpy=True)["x_test"][5, 0]
     np.testing.assert_array_equal(_decode(images[0]["src"] or ""), np.rint(x * 255).astype(np.uint8))
+
+
+def test_the_gallery_says_by_which_rule_methods_are_shown(page):
+    assert (
+        "Of the suite's attacks the first is shown, and of its explainers the first of each kind: "
+        "1 more method not drawn: ecco."
+    ) in page.text
+
+
+def test_help_and_footers_stand_once(html, store):
+    for said in (
+        "Rows that share a letter",
+        "Press a number",
+        "Intervals: 95 %, over seeds and samples. Ranks",
+    ):
+        assert html.partition("<script")[0].count(said) == 1, said
+    first = html.partition('id="b1"')[2].partition("</section>")[0]
+    assert "Press a number to see how it was made." in first
+    two = build_report(store, ["made", "made"])
+    assert two.partition("<script")[0].count("Rows that share a letter") == 2  # once a suite
+
+
+def test_a_word_has_one_pill_in_a_row_and_notes_name_theirs(store):
+    manifest = store.suite("made")
+    tables = [make_board(store, manifest, b) for b in boards_of(manifest)]
+    (block,) = tables[1].blocks
+    flags = (Flag("like noise", "First reason."), Flag("like noise", "Second reason."), Flag("NaN", "Third."))
+    rows = (replace(block.rows[0], flags=flags), *block.rows[1:])
+    page = Page(
+        build_report(store, tables=[tables[0], replace(tables[1], blocks=(replace(block, rows=rows),))])
+    )
+    assert page.text.count("⚠ like noise") == 1
+    assert "First reason.\nSecond reason." in page.text
+    cells = [row.cells[0] for row in block.rows]
+    few = replace(cells[2], estimate=replace(cells[2].estimate, state="few-samples", n=7))
+    changed = replace(block.rows[2], cells=(few, *block.rows[2].cells[1:]))
+    rows = (*block.rows[:2], changed, *block.rows[3:])
+    notes = row_notes(replace(block, rows=rows), 0)
+    assert f"{changed.name}: Only 7 samples: not ranked (10 are needed)." in notes
 
 
 def test_png_of_colours_and_attributions():

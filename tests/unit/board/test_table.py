@@ -72,6 +72,90 @@ def test_top_says_how_many_more(tables):
     assert "1 more row (--all)" in text
 
 
+def test_incomplete_rows_beyond_the_cut_are_counted_and_can_be_asked_for(made, shares):
+    for d, defense in enumerate(("A", "B", "C", "D")):
+        for seed in range(3):
+            gone = (defense, seed) == ("D", 2)
+            made.add(None if gone else shares(0.9 - d / 5, seed=seed), metric="accuracy", seed=seed,
+                     defense=defense)  # fmt: skip
+    table = make_board(made.store, made.manifest, boards_of(made.manifest)[0])
+    assert "\n2 more rows (--all), 1 incomplete row (--incomplete)\n" in render([table], "text", top=1)
+    asked = render([table], "text", top=1, incomplete=True)
+    assert "\n2 more rows (--all)\n" in asked
+    rows = [line for line in asked.splitlines() if line.endswith("/3")]
+    assert [line.split()[-1] for line in rows] == ["3/3", "2/3"]
+    assert "D" in rows[1].split()
+    for form in ("md", "tex", "csv"):
+        for incomplete in (False, True):
+            text = render([table], form, top=1, incomplete=incomplete)
+            assert ("30.0 (2/3)" in text or ",D," in text) == incomplete, form
+    document = json.loads(render([table], "json", top=1, incomplete=True))
+    assert [r["at"]["defense"] for r in document[0]["blocks"][0]["rows"]] == ["A", "D"]
+
+
+def test_signs_that_occur_are_explained_and_no_others(tables, made):
+    key = render(tables, "text").rpartition("How to read it: ")[2].replace("\n", " ")
+    assert "share a letter" in key
+    assert "rank 2–4: somewhere from 2 to 4" in key
+    assert "78 (2/3): two of three seeds are measured" in key
+    assert "control" not in key
+    assert "·: does not apply" not in key
+    assert "* low-validity (fewer than 95 % of the samples have a valid result): shown, not ranked." in (
+        render(tables, "text").replace("\n", " ")
+    )
+
+
+def test_the_narrowest_terminals_get_every_cell_on_its_own_line(tables):
+    text = render(tables, "text", width=24)
+    tall = text[text.index("1–2 · a · Standard") :].splitlines()
+    assert tall[0] == "1–2 · a · Standard"
+    assert "    accuracy % ↑: 90 ±6" in " ".join(tall[1:4]).replace("      ", " ") or tall[1].startswith(
+        "    accuracy"
+    )
+    assert max(len(line) for line in tall) <= 30
+    assert "AT" in text
+
+
+def test_inputs_that_nothing_attacked_are_named_only_where_nothing_else_is(made, shares):
+    for seed in range(3):
+        for explainer in ("boundary", "saliency"):
+            for on in ("clean", "pgd"):
+                made.add(shares(0.5, seed=seed), metric="sparseness", seed=seed, explainer=explainer, on=on)
+    made.board("wide", ("dataset", "defense"))
+    made.board("tall", ("dataset", "explainer"))
+    wide, tall = (make_board(made.store, made.manifest, b) for b in boards_of(made.manifest))
+    heads = render([wide], "text", width=None).splitlines()[2]
+    assert re.split(r"  +", heads.strip()) == [
+        "boundary", "boundary · on pgd", "saliency", "saliency · on pgd",
+    ]  # fmt: skip
+    assert render([tall], "text", width=None).splitlines()[2].split()[:3] == ["clean", "on", "pgd"]
+
+
+def test_seeds_that_are_equal_are_told_as_run(made, shares):
+    for defense in ("A", "B"):
+        for seed in range(3):
+            made.add(shares(0.5), metric="accuracy", seed=seed, defense=defense)
+    table = make_board(made.store, made.manifest, boards_of(made.manifest)[0])
+    said = "All 3 seeds gave equal scores: they count as one, and this holds for these runs."
+    text = render([table], "text")
+    assert text.startswith("digits · mlp · 3 seeds × 100 samples")
+    assert f"accuracy % ↑: {said}" in text
+    assert "One seed:" not in text
+    (block,) = json.loads(render([table], "json"))[0]["blocks"]
+    assert f"accuracy % ↑: {said}" in block["notes"]
+    assert block["columns"][0]["notes"] == [said]
+    cell = block["rows"][0]["cells"][0]
+    assert (cell["seeds"], cell["done"], cell["of"], cell["scope"]) == (1, 3, 3, "these runs")
+
+
+def test_what_is_damaged_is_told_in_every_form_that_has_words(made, shares):
+    keys = [made.add(shares(0.9, seed=s), metric="accuracy", seed=s) for s in range(3)]
+    (made.store.folder(keys[1]) / "record.json").write_text("{")
+    table = make_board(made.store, made.manifest, boards_of(made.manifest)[0])
+    for form in ("text", "md", "tex", "json"):
+        assert "it counts as missing until" in " ".join(render([table], form).split()), form
+
+
 def test_markdown(tables):
     text = render(tables, "md")
     rows = [line for line in text.splitlines() if line.startswith("|")]

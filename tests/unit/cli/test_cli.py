@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -110,11 +111,39 @@ def test_a_misspelt_verb_gets_a_suggestion(capsys):
     assert 'no verb is called "lst"; did you mean "list"?' in capsys.readouterr().err
 
 
-def test_a_closed_pipe_is_quiet():
-    code = 'from benchmark_core.cli.main import main; import sys; sys.exit(main(["schema"]))'
-    command = f"{sys.executable} -c '{code}' | head -c 10"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True)
-    assert done.stderr == ""
+@pytest.mark.parametrize("verb", [["schema"], ["run", "SUITE", "--json", "--store", "STORE"]])
+def test_a_closed_pipe_ends_quietly_as_other_tools_do(verb, suite, tmp_path):
+    places = {"SUITE": str(suite), "STORE": str(tmp_path / "store")}
+    code = "from benchmark_core.cli.main import main; import sys; sys.exit(main(sys.argv[1:]))"
+    read, write = os.pipe()
+    os.close(read)  # nobody reads, from the first byte on
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *(places.get(word, word) for word in verb)],
+            stdout=write, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("list", "list attacks", "show pgd", "show integrated-gradients", "doctor", "plan SUITE"),
+        *("validate SUITE", "table", "data list", "run --help", "table --help", "compare --help"),
+    ],
+)
+def test_forty_columns_cut_nothing_and_are_kept(line, ran, capsys, monkeypatch):
+    """Only what must stay whole to be pasted may be longer: paths, targets in code, commands, keys."""
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("ROBEX_STORE", ran.store)
+    assert main(line.replace("SUITE", ran.suite).split()) == 0
+    lines = capsys.readouterr().out.splitlines()
+    long = [text for text in lines if len(text) > 40]
+    assert not [text for text in long if " " in text.strip() and "robex " not in text], long
+    assert len(long) <= 3
+    assert not [text for text in lines if text.endswith("…")]
 
 
 def test_ascii_where_the_locale_has_nothing_else(ran):
@@ -208,6 +237,33 @@ def test_validate_several_and_report_all(suite, tmp_path, capsys):
 
 
 # --- plan, run, status, table, cache -------------------------------------------------------------------
+
+
+def test_a_ball_that_holds_every_input_is_told_and_allowed(suite, capsys):
+    text = suite.read_text().replace("{use: fgsm, eps: 0.1}", "{use: fgsm, eps: [0.5, 1.0]}")
+    inner = "{use: adversarial-training, attack: {use: pgd, eps: 2}}"
+    text = text.replace("epochs: 2}]", f"epochs: 2}}, {inner}]")
+    suite.write_text(text.replace("[{use: fgsm", "[{use: pgd, norm: l2, eps: 3}, {use: fgsm"))
+    assert main(["validate", str(suite)]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition("tiny.yaml:")[2] for line in said] == [
+        "7:41: fgsm eps=1: eps 1 covers the whole domain where inputs lie in [0, 1]",
+        "5:54: adversarial-training: pgd: eps 2 covers the whole domain where inputs lie in [0, 1]",
+    ]
+    assert main(["validate", str(suite), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["warnings"] == said
+    assert main(["plan", str(suite)]) == 0
+    assert capsys.readouterr().err.splitlines() == said
+
+
+def test_all_boards_that_stay_empty_are_told_at_once(suite, capsys):
+    boards = "".join(f"  - {{name: {n}, rows: [explainer], metrics: [accuracy]}}\n" for n in "ab")
+    suite.write_text(suite.read_text() + f"boards:\n{boards}")
+    assert main(["validate", str(suite)]) == 2
+    err = capsys.readouterr().err
+    assert "board a stays empty" in err
+    assert "board b stays empty" in err
+    assert "2 errors." in err
 
 
 def test_plan_of_a_new_suite(suite, tmp_path, capsys):
@@ -364,6 +420,46 @@ def test_table_in_every_form(ran, capsys):
         assert "robust-accuracy" in capsys.readouterr().out
     assert main(["table", "--store", ran.store, "--suite", "tiny", "--json"]) == 0
     assert [t["board"] for t in json.loads(capsys.readouterr().out)] == ["robustness", "explanations"]
+
+
+def test_json_has_what_was_published_beside_ours(suite, tmp_path, capsys):
+    at = "{dataset: wine, defense: Standard}"
+    (tmp_path / "paper.yaml").write_text(
+        f"values:\n  - {{at: {at}, metric: accuracy, value: '1.0', scale: 0.01, source: Table 2}}\n"
+    )
+    boards = (
+        "boards:\n  - {name: main, rows: [dataset, defense], metrics: [accuracy], expected: paper.yaml}\n"
+    )
+    suite.write_text(suite.read_text() + boards + "  - {name: other, rows: [dataset, defense]}\n")
+    store = str(tmp_path / "store")
+    assert main(["run", str(suite), "--store", store, "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["table", "--store", store, "--json"]) == 0
+    main_board, other = json.loads(capsys.readouterr().out)
+    (value,) = main_board["expected"]["values"]
+    assert (value["published"], value["source"]) == ("1.0", "Table 2")
+    assert value["verdict"] in ("differs", "cannot tell")
+    assert value["sentence"].lower().startswith(f"{value['verdict']}: ")
+    assert main_board["expected"]["claims"] == []
+    assert other["expected"] is None
+
+
+def test_csv_tells_what_is_damaged_beside_it(suite, tmp_path, capsys):
+    store = str(tmp_path / "store")
+    assert main(["run", str(suite), "--store", store, "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["table", "--store", store, "--format", "csv"]) == 0
+    before = capsys.readouterr()
+    assert before.err == ""
+    key = (
+        before.out.splitlines()[1].split(",")[before.out.splitlines()[0].split(",").index("keys")].split()[0]
+    )
+    (Store(store).folder(key) / "result.safetensors").write_text("{")
+    assert main(["table", "--store", store, "--format", "csv"]) == 0
+    out, err = capsys.readouterr()
+    assert "it counts as missing until the suite runs again" in err
+    assert "missing until" not in out
+    assert {line.count(",") for line in out.splitlines()} == {out.splitlines()[0].count(",")}
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,24 @@ def test_all_at_once_in_the_order_of_the_file(errors: Errors) -> None:
     ]
 
 
+def test_a_broken_entry_hides_no_mistake_elsewhere(errors: Errors) -> None:
+    """What names something that can be no broken entry is told at once, and so is a label that cannot be."""
+    assert errors(
+        "attacks:\n"
+        "  - {use: pdg, eps: 0.1}\n"
+        "  - {use: pgd, eps: -1, as: 'A*'}\n"
+        "exclude:\n"
+        "  - {attack: pgd}\n"
+        "  - {attack: pdg eps=0.1}\n"
+        "  - {attack: nothing}\n"
+    ) == [
+        's.yaml:7:11: no attack is called "pdg"; did you mean "pgd"? (robex list attacks)',
+        "s.yaml:8:21: pgd: eps must be at least 0, got -1",
+        's.yaml:8:29: as may not hold "*": patterns use it',
+        's.yaml:12:14: no attack is labelled "nothing"; the suite has no attacks',
+    ]
+
+
 NUMBER = "a number such as 0.03 or 8/255"
 
 

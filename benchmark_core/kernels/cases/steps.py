@@ -1,0 +1,93 @@
+"""Steps in a ball: plain samples and those at an edge (zero gradients, ties, a step far outside)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from .. import steps  # noqa: F401 - registers the operations
+from . import Case
+
+
+def _inputs(
+    *shape: int, eps: float, alpha: float, box: str = "features"
+) -> Callable[[Generator], tuple[Any, ...]]:
+    """x in a box of [0, 1] or wider, x_k in the eps-ball, a gradient with zeros, one sample without any."""
+
+    def make(g: Generator) -> tuple[Any, ...]:
+        lower, upper = torch.zeros(shape[1:]), torch.ones(shape[1:])
+        if box == "scalar":
+            lower, upper = torch.tensor(0.0), torch.tensor(1.0)
+        elif box == "infinite":
+            lower, upper = torch.full(shape[1:], -math.inf), torch.full(shape[1:], math.inf)
+        x = torch.rand(shape, generator=g)
+        d = torch.randn(shape, generator=g)
+        features = math.prod(shape[1:])
+        x_k = (x + eps * d / max(1, features) ** 0.5).clamp(0, 1)
+        gradient = torch.randn(shape, generator=g) * torch.randint(0, 3, shape, generator=g)
+        if shape[0] > 2:
+            gradient[1] = 0
+            gradient[2] *= 1e-30  # squares underflow
+        return x_k, gradient, x, alpha, eps, lower, upper
+
+    return make
+
+
+def _ties(g: Generator) -> tuple[Any, ...]:
+    """Many equal entries: thresholds are met exactly."""
+    x = torch.full((6, 40), 0.5)
+    gradient = torch.randint(-1, 2, (6, 40), generator=g).float()
+    return x, gradient, x, 4.0, 1.5, torch.full((40,), -8.0), torch.full((40,), 8.0)
+
+
+def _foolbox(norm: str) -> Callable[[tuple[Any, ...]], Callable[[], Tensor]]:
+    """Normalise, step, project and clip as foolbox's attacks do it (on the l1 ball it only scales)."""
+
+    def prepare(args: tuple[Any, ...]) -> Callable[[], Tensor]:
+        import eagerpy as ep
+        from foolbox.attacks import L2PGD, LinfPGD
+
+        attack = {"linf": LinfPGD, "l2": L2PGD}[norm]()
+        x_k, g, x, alpha, eps, _, _ = args
+        x_k, g, x = ep.astensors(x_k, g, x)
+
+        def step() -> Tensor:
+            moved = x_k + alpha * attack.normalize(g, x=x_k, bounds=(0, 1))
+            return attack.project(moved, x, eps).clip(0, 1).raw
+
+        return step
+
+    return prepare
+
+
+EPS = {"linf": 0.1, "l2": 0.5, "l1": 2.0}
+CASES = [
+    case
+    for norm, eps in EPS.items()
+    for case in (
+        *(
+            Case(
+                f"{norm}_step", "x".join(map(str, shape)), _inputs(*shape, eps=eps, alpha=eps / 4), atol=2e-6
+            )
+            for shape in ((7, 13), (3, 1), (0, 5), (5, 3, 33, 31), (2, 123, 123), (5, 1, 1))
+        ),
+        Case(f"{norm}_step", "beyond-7x50", _inputs(7, 50, eps=eps, alpha=3 * eps, box="scalar"), atol=2e-6),
+        Case(f"{norm}_step", "no-box-7x50", _inputs(7, 50, eps=eps, alpha=eps, box="infinite"), atol=2e-6),
+        Case(f"{norm}_step", "no-ball-3x50", _inputs(3, 50, eps=0.0, alpha=eps), atol=2e-6),
+        Case(f"{norm}_step", "ties-6x40", _ties, atol=2e-6),
+        *(
+            Case(
+                f"{norm}_step",
+                "x".join(map(str, shape)),
+                _inputs(*shape, eps=eps, alpha=eps / 4),
+                use="bench",
+                peer=None if norm == "l1" else ("foolbox", _foolbox(norm)),
+            )
+            for shape in ((65536, 16), (256, 3, 32, 32), (8192, 3, 32, 32), (256, 3, 224, 224))
+        ),
+    )
+]
