@@ -58,7 +58,9 @@ def settings_of(labels: Sequence[str]) -> list[str]:
 def found_in(store: Store) -> dict[tuple[str, str, str], Found]:
     """(dataset, rule, setting) -> what was found."""
     at: dict[tuple[str | None, ...], Any] = {}
-    for place, seeds in cells_of(store.suite(SUITE)).items():
+    manifest = store.suite(SUITE)
+    about = manifest["metrics"]["implausibility"]
+    for place, seeds in cells_of(manifest).items():
         where = dict(place)
         at[tuple(where.get(c) for c in ("dataset", "defense", "explainer", "metric"))] = seeds
     settings = settings_of([key[2] or "" for key in at])
@@ -80,7 +82,7 @@ def found_in(store: Store) -> dict[tuple[str, str, str], Found]:
                 valid = min(
                     mean(scores(dataset, defense, label, "validity").values) for defense in of.values()
                 )
-                verdict = check_claim(tuple(claim), read.__getitem__, kind_of({}, read.values()))
+                verdict = check_claim(tuple(claim), read.__getitem__, kind_of(about, read.values()))
                 means = {k: mean(s.values) for k, s in read.items()}
                 found[dataset, rule, setting] = Found(means["S"], means["T"], valid, verdict)
     reader.close()
