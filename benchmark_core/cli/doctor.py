@@ -94,7 +94,7 @@ def _versions() -> Finding:
 
 
 def _devices() -> str:
-    """`CUDA 12.8 · 1 × H100 80 GB`, or `no GPU`."""
+    """`CUDA 12.8 · 1 × H100 80 GB · triton 3.7.1`, or `no GPU`."""
     import torch
 
     if not torch.cuda.is_available():
@@ -103,7 +103,15 @@ def _devices() -> str:
     for i in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(i)
         found[f"{about.name} {size(about.total_memory)}"] += 1
-    return " · ".join([f"CUDA {torch.version.cuda}", *(f"{n} × {name}" for name, n in found.items())])
+    devices = [f"{n} × {name}" for name, n in found.items()]
+    return " · ".join([f"CUDA {torch.version.cuda}", *devices, _triton()])
+
+
+def _triton() -> str:
+    try:
+        return f"triton {metadata.version('triton')}"
+    except metadata.PackageNotFoundError:
+        return "no triton, so kernels run as plain torch (pip install 'robex[kernels]')"
 
 
 def _store(path: str) -> Finding:

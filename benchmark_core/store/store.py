@@ -57,7 +57,7 @@ class Store:
                     )
             elif not create:
                 raise RobexError(f"{self.path}: no store here; run a suite first, or name one with --store")
-            elif self.path.is_dir() and any(self.path.iterdir()):
+            elif self.path.is_dir() and not all(map(self._of_a_new_store, os.listdir(self.path))):
                 raise RobexError(f"{self.path}: not empty and no store; name another folder with --store")
             else:
                 self.nodes.mkdir(parents=True, exist_ok=True)
@@ -66,6 +66,10 @@ class Store:
             raise RobexError(f"{self.path}: {reason(error)}") from error
         except (ValueError, KeyError, TypeError):
             raise RobexError(f"{marker}: unreadable; restore it as {{'format': {FORMAT}}}") from None
+
+    def _of_a_new_store(self, name: str) -> bool:
+        """Whether another process that makes this very store may have written it."""
+        return name == self.nodes.name or name.startswith(".store.json-")
 
     def folder(self, key: str) -> Path:
         return self.nodes / key[:2] / key

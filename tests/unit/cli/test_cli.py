@@ -558,9 +558,32 @@ def test_cache_ls(ran, capsys):
 
 def test_doctor(ran, capsys):
     assert main(["doctor", "--store", ran.store]) == 0
-    text = capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())  # lines are as long as the terminal is wide
     assert "✓ robex" in text
     assert "records, index current" in text
+
+
+@pytest.mark.parametrize("version", ["3.7.1", None])
+def test_doctor_says_what_kernels_run_on(ran, capsys, monkeypatch, version):
+    """On a machine with a GPU, here pretended."""
+    from importlib import metadata
+
+    import torch
+
+    def installed(name, known=metadata.version):
+        if name == "triton" and version is None:
+            raise metadata.PackageNotFoundError(name)
+        return version if name == "triton" else known(name)
+
+    monkeypatch.setattr(metadata, "version", installed)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    about = type("About", (), {"name": "H100", "total_memory": 80 * 10**9})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda i: about)
+    assert main(["doctor", "--store", ran.store]) == 0
+    line = " ".join(capsys.readouterr().out.split())
+    assert "2 × H100 80 GB" in line
+    assert ("triton 3.7.1" if version else "no triton, so kernels run as plain torch") in line
 
 
 def test_doctor_names_a_broken_plugin(tmp_path, capsys):

@@ -203,6 +203,17 @@ def test_one_bit_of_the_index(store, tmp_path):
         index.close()
 
 
+def test_a_store_that_another_process_is_making_is_no_strange_folder(tmp_path):
+    """Between its two steps it holds an empty folder of nodes, or a draft of the marker."""
+    (tmp_path / "nodes").mkdir()
+    (tmp_path / ".store.json-1-beef").write_text("{")
+    assert not list(Store(tmp_path).keys())
+    (tmp_path / "store.json").unlink()
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(RobexError, match="not empty and no store"):
+        Store(tmp_path)
+
+
 def test_sweep_leaves_drafts_of_running_writers(store):
     draft = store.path / "tmp" / "draft"
     draft.mkdir(parents=True)
