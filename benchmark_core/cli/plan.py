@@ -111,13 +111,12 @@ class Past:
 
         index = Index(store)
         rows = index.rows()
-        times = index.times()
         index.close()
         sizes: defaultdict[str, list[int]] = defaultdict(list)
         for row in rows:
             sizes[row.stage].append(row.bytes)
         return cls(
-            Estimator(times),
+            Estimator([(row.stage, row.method, row.dataset, row.seconds) for row in rows]),
             Counter(row.stage for row in rows),
             {stage: median(found) for stage, found in sizes.items()},
         )

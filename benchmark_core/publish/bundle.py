@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import RobexError, reason
 from ..plan.keys import key_of
@@ -48,7 +48,7 @@ def bundle(store: Store, name: str, path: Path) -> Bundled:
 
     Raises RobexError when a score is missing or damaged, or the file cannot be written.
     """
-    records = {key: store.record(key) for key in _reached(store, name)}
+    records = _reached(store, name)
     results = [key for key, record in records.items() if record["stage"] in KEPT]
     for key in results:
         store.tensors(key, records[key], numpy=True)  # none goes out damaged
@@ -84,21 +84,21 @@ def verify(store: Store) -> Verified:
     return Verified(records, results, tuple(damaged))
 
 
-def _reached(store: Store, name: str) -> Iterator[str]:
-    """Keys of the cells, and of all they were made from that is still there."""
+def _reached(store: Store, name: str) -> dict[str, dict[str, Any]]:
+    """The records of the cells, and of all they were made from that is still there."""
     cells = cells_in(store.suite(name))
-    seen: set[str] = set()
     stack = [*cells.keys, *cells.selections.values]
     if missing := sum(not store.has(key) for key in stack):
         raise RobexError(
             f"{store.path}: {missing:,} records of {name} are missing; run the suite to its end first"
         )
+    records: dict[str, dict[str, Any]] = {}
     while stack:
         key = stack.pop()
-        if key not in seen and store.has(key):
-            seen.add(key)
-            stack.extend(store.record(key)["inputs"].values())
-    yield from sorted(seen)
+        if key not in records and store.has(key):
+            records[key] = store.record(key)
+            stack.extend(records[key]["inputs"].values())
+    return records
 
 
 def _add(tar: tarfile.TarFile, name: str, file: Path) -> None:
