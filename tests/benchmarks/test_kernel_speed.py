@@ -22,6 +22,8 @@ def _one_thread():
         yield
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.compile uses what torch deprecates
+@pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")  # by what is skipped
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("case", all_cases("bench"), ids=str)
 def test_kernel(benchmark, case: Case, provider: str) -> None:
