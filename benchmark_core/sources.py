@@ -53,12 +53,17 @@ def top_package(file: Path) -> Path:
     return top
 
 
-def _python_files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from path.rglob("*.py")
-    elif path.is_file():
+def _files(path: Path) -> Iterator[Path]:
+    """A file itself; of a package all that lies in it, data too, but for what Python and editors leave."""
+    if path.is_file():
         yield path
+    for folder, folders, names in os.walk(path):
+        folders[:] = [f for f in folders if f != "__pycache__" and not f.startswith(".")]
+        yield from (Path(folder, n) for n in names if not n.startswith(".") and not n.endswith((".pyc", "~")))
 
+
+#: Files of a package above so many bytes count by name and size: every process would read all of them.
+LARGE = 2**26
 
 #: What the sources of a plugin hashed to when this process first looked.
 first_seen: dict[str, str] = {}
@@ -75,10 +80,13 @@ def unchanged(what: str, sources: tuple[Path, ...]) -> str:
 def _hash_sources(sources: tuple[Path, ...]) -> str:
     digest = hashlib.sha256()
     for source in sources:
-        for path in sorted(_python_files(source)):
+        for path in sorted(_files(source)):
             status = path.stat()
             digest.update(os.path.relpath(path, source.parent).encode())
-            digest.update(_file_hash(str(path), status.st_mtime_ns, status.st_size))
+            if status.st_size <= LARGE:
+                digest.update(_file_hash(str(path), status.st_mtime_ns, status.st_size))
+            else:
+                digest.update(str(status.st_size).encode())
     return digest.hexdigest()
 
 

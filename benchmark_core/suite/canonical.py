@@ -52,8 +52,6 @@ def _value(value: Any, annotation: Any, registry: Registry) -> Any:
             return float(value) if float in plain and int not in plain else value
         case float():
             return value if math.isfinite(value) else {"float": str(value)}
-        case Path():
-            return str(value)
         case list() | tuple():
             inner = item_type(annotation) if list_depth(annotation) else Any
             return [_value(v, inner, registry) for v in value]
@@ -63,9 +61,12 @@ def _value(value: Any, annotation: Any, registry: Registry) -> Any:
             inner = get_args(annotation)[1] if len(get_args(annotation)) == 2 else Any
             return {"map": sorted(([k, _value(v, inner, registry)] for k, v in value.items()), key=repr)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return canonical(value, registry)
+        # of several types that would fit, which one it is
+        several = sum(dataclasses.is_dataclass(branch) for branch in branches(annotation)) > 1
+        return canonical(value, registry) | ({"": type(value).__name__} if several else {})
     raise RobexError(
-        f"a value of type {type(value).__name__} cannot be part of a key; use numbers, text, lists or methods"
+        f"a value of type {type(value).__name__} cannot be part of a key; use numbers, text, lists, methods, "
+        "or benchmark_core.File for the path of a file"
     )
 
 

@@ -78,6 +78,7 @@ SPECS: tuple[MethodSpec, ...] = (
         "benchmark_plugins.states.conformal_quantile:ConformalQuantile",
         params=ConformalQuantileParams,
         made_from="model",
+        revision=2,
         cite="Angelopoulos, Bates 2021, A gentle introduction to conformal prediction, arXiv:2107.07511",
     ),
 )

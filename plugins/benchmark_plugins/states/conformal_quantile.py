@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ class ConformalQuantile(State):
         with torch.no_grad():
             logits = torch.cat([model(batch) for batch in x.split(ctx.batch_size)])
         scores = 1 - logits.softmax(1).gather(1, y[:, None])[:, 0]
-        k = math.ceil((n + 1) * p.coverage)
+        k = math.ceil((n + 1) * Fraction(str(p.coverage)))  # 180 x 0.55 is 99, in floats more
         qhat = scores.kthvalue(max(1, k)).values if k <= n else scores.new_tensor(1.0)
         ctx.note("qhat", qhat.item())
         return {"qhat": qhat.view(1)}

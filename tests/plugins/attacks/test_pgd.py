@@ -1,12 +1,14 @@
 """PGD against foolbox, torchattacks and closed forms; what leaving early and scaled logits may not change."""
 
 import copy
+import dataclasses
 
 import foolbox
 import pytest
 import torch
 import torch.nn.functional as F
 import torchattacks
+from scipy.stats import binomtest
 from torch import nn
 
 from benchmark_core.kernels.steps import unit_l2
@@ -42,6 +44,29 @@ def test_equals_foolbox_and_torchattacks(victim, norm):
     peer = cls(v.model, eps=eps, alpha=alpha, steps=10, random_start=False)
     # torchattacks adds 1e-10 to the norm of the gradient of a mean
     torch.testing.assert_close(ours, peer(v.x, v.y), rtol=0, atol=1e-9 if norm == "linf" else 1e-4)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_with_a_random_start_it_is_as_strong_as_foolbox_and_torchattacks(cnn, norm):
+    """Our robust accuracy over three starts lies in the 95 % interval, over samples, of theirs."""
+    x, y = cnn.task.x_test, cnn.task.y_test
+    v, eps, alpha = dataclasses.replace(cnn, x=x, y=y), EPS[norm], EPS[norm] / 4
+    foolboxs = {"linf": foolbox.attacks.LinfPGD, "l2": foolbox.attacks.L2PGD}[norm]
+    torchattackss = {"linf": torchattacks.PGD, "l2": torchattacks.PGDL2}[norm]
+    fmodel = foolbox.PyTorchModel(v.model, bounds=(0, 1))
+    ours, theirs, others = [], [], []
+    with torch.random.fork_rng():
+        for seed in range(3):
+            torch.manual_seed(seed)
+            ours.append(pgd(v, norm, seed=seed, step_size=alpha, iterate="last", loss="ce").x_adv)
+            peer = foolboxs(abs_stepsize=alpha, steps=10, random_start=True)
+            theirs.append(peer.run(fmodel, x, y, epsilon=eps))
+            others.append(torchattackss(v.model, eps=eps, alpha=alpha, steps=10, random_start=True)(x, y))
+    assert not torch.equal(ours[0], ours[1])
+    mine, *peers = (sum(v.robust(x_adv).sum().item() for x_adv in found) for found in (ours, theirs, others))
+    for found in peers:
+        interval = binomtest(round(found / 3), len(x)).proportion_ci()
+        assert 0.1 < interval.low < mine / (3 * len(x)) < interval.high < 0.9
 
 
 def test_targeted_equals_torchattacks(cnn):

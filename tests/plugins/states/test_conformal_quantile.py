@@ -41,6 +41,12 @@ def test_all_of_the_data_is_numpys_order_statistic(coverage):
     assert qhat(t, coverage=coverage, share=1.0) == scores[math.ceil(102 * coverage) - 1]
 
 
+def test_a_product_that_is_whole_is_not_rounded_up():
+    t = task(179)  # 180 * 0.55 = 99, in floating point 99.00000000000001
+    p = torch.softmax(Given()(t.x_train), 1).gather(1, t.y_train[:, None])[:, 0]
+    assert qhat(t, coverage=0.55, share=1.0) == np.sort(1 - p.numpy())[98]
+
+
 def test_too_few_samples_for_the_coverage_put_every_class_into_every_set():
     assert qhat(task(10), coverage=0.95, share=1.0) == 1.0
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from benchmark_core import sources
 from benchmark_core.registry import Registry, UnknownMethod
 from benchmark_core.spec import MethodRef, MethodSpec, NoParams
 
@@ -70,6 +71,31 @@ def test_editing_a_local_plugin_changes_its_hash(tmp_path):
     after = registry.code_hash(registry.get("attack", "mine"))
     assert None not in (before, after)
     assert before != after
+
+
+def test_data_in_a_package_counts(tmp_path, monkeypatch):
+    path, package = plugin(tmp_path, "plug_d"), tmp_path / "beside"
+    for folder in (package, package / "data", package / "__pycache__", package / ".cache"):
+        folder.mkdir()
+    (package / "__init__.py").write_text("")
+
+    def found():
+        monkeypatch.setattr(sources, "first_seen", {})
+        monkeypatch.delitem(sys.modules, "plug_d", raising=False)
+        registry = Registry.load([path])
+        return registry.code_hash(registry.get("attack", "mine"))
+
+    def after(name, content):
+        (package / name).write_bytes(content)
+        return found()
+
+    first = found()
+    assert {after(name, b"1") for name in ("__pycache__/a.pyc", "a.py~", ".cache/a", "b.pyc")} == {first}
+    small = after("data/weights.pt", b"1")
+    assert len({first, small, after("data/weights.pt", b"2")}) == 3
+    monkeypatch.setattr(sources, "LARGE", 3)
+    large = after("data/weights.pt", b"1234")
+    assert after("data/weights.pt", b"4321") == large != after("data/weights.pt", b"12345")
 
 
 def test_an_unknown_name_gets_a_suggestion(tmp_path):

@@ -122,6 +122,30 @@ def test_values_of_every_type(registry: Registry) -> None:
     )
     with pytest.raises(RobexError, match="a value of type object cannot be part of a key"):
         canonical(Mixed(e=object()), registry)
+    with pytest.raises(RobexError, match=r"Path cannot be part .*File for the path of a file$"):
+        canonical(Mixed(e=Path("weights.pt")), registry)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    scale: float = 1
+
+
+@dataclass(frozen=True)
+class Laplace:
+    scale: float = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noisy:
+    noise: Gaussian | Laplace = Gaussian()
+    other: Gaussian | None = None
+
+
+def test_which_of_several_types_counts(registry: Registry) -> None:
+    one, two = (canonical(Noisy(noise=noise), registry) for noise in (Gaussian(2), Laplace(2)))
+    assert one != two
+    assert canonical(Noisy(other=Gaussian()), registry)["other"] == {"scale": 1.0}
 
 
 def test_a_revision_changes_it(registry: Registry) -> None:
