@@ -7,6 +7,10 @@ import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .suite.model import Suite
 
 #: Of a file with many mistakes, messages show so many lines; `problems` holds all.
 MAX_SHOWN = 50
@@ -40,10 +44,11 @@ class Problem:
 
 
 class SuiteErrors(RobexError):
-    """Everything that is wrong with a suite, in the order of the file."""
+    """Everything that is wrong with a suite, in the order of the file. suite: what could be read of it."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], suite: Suite | None = None) -> None:
         self.problems = sorted(set(problems))
+        self.suite = suite
         count = len(self.problems)
         ending = f"{count} error{'s' if count != 1 else ''}; nothing was run."
         super().__init__("\n".join([*shown(self.problems), ending]))
@@ -80,8 +85,11 @@ def close_to(word: str, known: Iterable[str]) -> list[str]:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception as one line: its type only when it is not ours."""
-    text = " ".join(str(error).split()) or "no message"
+    """An exception as one line that any terminal and file takes: its type only when it is not ours."""
+    try:
+        text = printable(" ".join(str(error).split())) or "no message"
+    except Exception:  # whoever wrote its class made a mistake there
+        text = "its message cannot be told"
     return text if isinstance(error, RobexError) else f"{type(error).__name__}: {text}"
 
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 from .blocks import CriticalDifference, blocks_needed, critical_difference, mean_over_blocks, wins_ties_losses
-from .model import Across, AcrossRow, Block, Column, Table
+from .model import Across, AcrossRow, Block, Column, Row, Table
 from .ranks import Direction, Standing
 from .statistics import Estimate
 
 #: A column or a row wherever it stands: its metric and coordinates.
 _Key = tuple[tuple[str, str], ...]
+#: A column of a block, and the numbers of its rows.
+_At = tuple[Block, int, Sequence[int]]
 
 
 def completed(table: Table, manifest: Mapping[str, Any]) -> Table:
@@ -34,47 +37,48 @@ def across_blocks(blocks: Sequence[Block]) -> tuple[Across, ...]:
     without it.
     """
     own = [c for c in ("model",) if all(c in block.at for block in blocks)]
-    found: dict[_Key, list[tuple[Block, int]]] = {}
+    names: dict[_Key, int] = {}  # of rows; columns work with their numbers
+    found: dict[_Key, list[_At]] = {}
     for block in blocks:
+        rows = [names.setdefault(_key(row.at, own), len(names)) for row in block.rows]
         for i, column in enumerate(block.columns):
             if column.direction is not None:
-                found.setdefault(_column_key(column, own), []).append((block, i))
+                found.setdefault(_column_key(column, own), []).append((block, i, rows))
     shared = [places for places in found.values() if len(places) > 1]
-    shared.sort(key=lambda places: all(block.ordered_by != i for block, i in places))
-    made = (_across(places, own) for places in shared)
+    shared.sort(key=lambda places: all(block.ordered_by != i for block, i, _ in places))
+    made = (_across(places, list(names)) for places in shared)
     return tuple(
         a for a in made if len(a.rows) > 1 and any(r.ranked > 1 or r.mean is not None for r in a.rows)
     )
 
 
-def _across(places: Sequence[tuple[Block, int]], own: Sequence[str]) -> Across:
+def _across(places: Sequence[_At], names: Sequence[_Key]) -> Across:
+    """names: what the rows are called whose numbers the places have."""
     first = places[0][0].columns[places[0][1]]
-    rows: dict[_Key, None] = {}
-    standings: list[dict[_Key, Standing | None]] = []
-    estimates: list[dict[_Key, Estimate | None]] = []
-    for block, i in places:
-        keys = [_key(row.at, own) for row in block.rows]
-        rows |= dict.fromkeys(keys)
+    standings: list[dict[int, Standing | None]] = []
+    estimates: list[dict[int, Estimate | None]] = []
+    for block, i, numbers in places:
         ranking = block.columns[i].ranking
-        standings.append(dict(zip(keys, ranking.standings if ranking else [None] * len(keys), strict=True)))
-        estimates.append({k: row.cells[i].estimate for k, row in zip(keys, block.rows, strict=True)})
+        shown = ranking.standings if ranking else repeat(None)
+        standings.append(dict(zip(numbers, shown, strict=False)))
+        estimates.append({k: _shared(block, i, row) for k, row in zip(numbers, block.rows, strict=True)})
     records = wins_ties_losses(standings)
-    measures = [(block.columns[i].unit, block.columns[i].direction) for block, i in places]
-    everywhere = set(next(iter(rows))).intersection(*rows)
+    measures = [(block.columns[i].unit, block.columns[i].direction) for block, i, _ in places]
+    everywhere = set(names[next(iter(records))]).intersection(*(names[k] for k in records))
     made = {
-        key: AcrossRow(
-            {c: label for c, label in key if (c, label) not in everywhere} or dict(key[-1:]),
-            records[key],
-            sum(of.get(key) is not None for of in standings),
-            mean_over_blocks(measures, [of.get(key) for of in estimates]),
+        k: AcrossRow(
+            {c: label for c, label in names[k] if (c, label) not in everywhere} or dict(names[k][-1:]),
+            record,
+            sum(of.get(k) is not None for of in standings),
+            mean_over_blocks(measures, [of.get(k) for of in estimates]),
         )
-        for key in rows
+        for k, record in records.items()
     }
-    order = sorted(rows, key=lambda k: (made[k].record.losses - made[k].record.wins, made[k].name))
+    order = sorted(made, key=lambda k: (made[k].record.losses - made[k].record.wins, made[k].name))
     values = [[_value(of.get(k)) for of in estimates] for k in order]
     compared = tuple(n for n, of_row in enumerate(values) if None not in of_row)
     direction: Direction = "lower" if first.direction == "lower" else "higher"
-    titles = [block.at for block, _ in places]
+    titles = [block.at for block, *_ in places]
     same = {c for c in titles[0] if all(t.get(c) == titles[0][c] for t in titles)}
     return Across(
         replace(first, ranking=None),
@@ -105,9 +109,14 @@ def _key(at: Mapping[str, str], own: Sequence[str]) -> _Key:
     return tuple((c, label) for c, label in at.items() if c not in own)
 
 
+def _shared(block: Block, i: int, row: Row) -> Estimate | None:
+    """What stands beside other rows: nothing where they were measured on other samples."""
+    return row.cells[i].estimate if block.columns[i].comparable else None
+
+
 def _value(estimate: Estimate | None) -> float | None:
-    """A finite estimate from all seeds and samples."""
-    if estimate is None or estimate.value is None or estimate.state in ("incomplete", "nan"):
+    """A finite estimate of a row that could be ranked."""
+    if estimate is None or estimate.value is None or estimate.state != "ok":
         return None
     return estimate.value if math.isfinite(estimate.value) else None
 
@@ -144,12 +153,14 @@ def _spans(block: Block, methods: Mapping[str, Any]) -> Iterator[str]:
     for i, column in enumerate(block.columns):
         if any(row.cells[i].derived for row in block.rows):
             over = {c.at.get("attack") for c in block.columns if c.metric == column.metric}
-            radii: dict[str, set[float]] = {}
+            radii: dict[str, set[float]] = {}  # "": an attack of one norm only has no such param
             for params in (methods[label]["params"] for label in methods if label in over):
                 if isinstance(eps := params.get("eps"), int | float):
                     radii.setdefault(str(params.get("norm", "")), set()).add(eps)
-            if wide := [sorted(of_norm) for of_norm in radii.values() if len(of_norm) > 1]:
-                shown = "; ".join(", ".join(map(_param, of_norm)) for of_norm in wide)
+            several = [of_norm for of_norm in radii.values() if len(of_norm) > 1]
+            wide = [sorted(one) for one in several if not any(one < other for other in several)]
+            if wide:
+                shown = "; ".join(dict.fromkeys(", ".join(map(_param, of_norm)) for of_norm in wide))
                 yield f"{column.at['attack']} spans eps {shown}: what withstands it withstands the largest."
 
 

@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from ..errors import RobexError, did_you_mean
 from ..store import Store
 from . import gates
 from .across import completed
-from .cells import COORDINATES, Reader, Rule, Seed, is_binary, rule_of
-from .grid import Grid, Pairs, grids_of
+from .cells import COORDINATES, Reader, Rule, rule_of
+from .grid import Asked, Grid, Pairs, grids_of
 from .model import Block, Cell, Column, Flag, Ranking, Row, Table
 from .moments import Kept
+from .pairs import Pair
 from .ranks import Some
-from .standing import rank, reordered, worst_of
-from .statistics import Scores, estimate_column
-
-_HELD_BYTES = 256 * 2**20  # of a column that is worked on
+from .reading import Rows
+from .scores import Scores, Stacked
+from .standing import rank, reordered, worse, worst_of
+from .statistics import estimate_column
 
 #: The attack that a column of worst cases names.
 WORST = "worst"
@@ -107,48 +108,26 @@ def _undisturbed() -> Iterator[None]:
             gc.enable()
 
 
-class _Rows(Sequence[Scores | None]):
-    """The scores of a column, one a row (None: it does not apply), read when they are asked for. While a
-    column is worked on it stays in memory if it is not too large; afterwards only the row asked for last
-    does."""
-
-    def __init__(self, read: Callable[[int], Scores | None], count: int) -> None:
-        self._read, self._count = read, count
-        self.done: dict[int, int] = {}  # seeds that are there, of the rows read so far
-        self._held: dict[int, Scores | None] = {}
-        self._free = _HELD_BYTES
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, row: Any) -> Any:
-        if row in self._held:
-            return self._held[row]
-        scores = self._read(range(self._count)[row])
-        there = [] if scores is None else [v.nbytes for v in scores.values if v is not None]
-        self.done[row], size = len(there), sum(there)
-        if size > self._free and self._held:
-            self._held.clear()
-            self._free = 0
-        self._free -= size
-        self._held[row] = scores
-        return scores
-
-    def release(self) -> None:
-        self._held.clear()
-        self._free = 0
-
-
 @dataclass
 class _Made:
     """A column under construction: its cells and scores, one a row."""
 
     column: Column
     cells: list[Cell]
-    scores: _Rows
-    seeds: list[Seed]
-    results: list[tuple[str, ...]]
+    scores: Rows
+    asked: Asked | None  # None: made from other columns
     samples: set[tuple[int, str, str]]
+    against: Mapping[tuple[int, int], Pair] = field(default_factory=dict)  # rows and their null controls
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """The rows of a block: what they are called, which of them are references, and the null controls beside
+    real methods."""
+
+    names: Sequence[str]
+    references: Collection[int]
+    beside: Sequence[tuple[int, int]]
 
 
 @dataclass
@@ -182,6 +161,7 @@ class _Maker:
             self.board["name"],
             made,
             (*self.warnings, *self.reader.damaged),
+            self._why_ordered(made),
         )
 
     # -- which cells --
@@ -200,14 +180,20 @@ class _Maker:
         fixed = _same([dict(row) for row in rows])
         if len(rows) == 1:  # something has to name the row
             fixed.popitem()
-        names = [" · ".join(label for _, label in row) for row in rows]
+        places = [dict(row) for row in rows]
+        references = {i for i, at in enumerate(places) if self._is_reference({**dict(block), **at})}
+        lines = _Lines(
+            [" · ".join(at.values()) for at in places],
+            references,
+            gates.beside_controls(places, self.manifest),
+        )
         made: list[_Made] = []
         for metric, pairs in heads:
-            wanted = grid.seeds((metric, pairs), rows)
+            asked = grid.asked((metric, pairs), rows)
             shown = {c: label for c, label in pairs if c not in constant}
-            made.append(self._column(metric, dict(pairs), shown, wanted, names))
-        made = self._with_worst_cases(made, names)
-        flags = self._flags(made, [dict(row) for row in rows])
+            made.append(self._column(metric, dict(pairs), shown, asked, lines))
+        made = self._with_worst_cases(made, lines)
+        flags = self._flags(made, places)
         controls = set(self.manifest.get("controls", ()))
         made_rows = [
             Row(
@@ -215,6 +201,7 @@ class _Maker:
                 tuple(one.cells[i] for one in made),
                 tuple(flags[i]),
                 any(label in controls for c, label in row if c in ("attack", "explainer")),
+                i in references,
             )
             for i, row in enumerate(rows)
         ]
@@ -229,6 +216,9 @@ class _Maker:
             by,
         )
 
+    def _is_reference(self, at: Mapping[str, str]) -> bool:
+        return any(at.get(c) in self.manifest.get("ideals", ()) for c in ("attack", "explainer"))
+
     def _constant(self, heads: Sequence[tuple[str, Pairs]]) -> dict[str, str]:
         """Coordinates that all columns share: the title has them, not every header."""
         first, *others = (set(pairs) for _, pairs in heads)
@@ -237,8 +227,9 @@ class _Maker:
 
     def _ordering(self, columns: Sequence[Column]) -> int | None:
         """The first column of the metric to rank by (its worst case before single attacks); without a wish
-        the first that has a direction."""
-        wish = self.board["rank_by"]
+        that of the first with a direction that measures what an attack or explainer made, else of the first
+        with one."""
+        wish, about = self.board["rank_by"], self.manifest["metrics"]
         fitting = [
             (i, c)
             for i, c in enumerate(columns)
@@ -246,9 +237,24 @@ class _Maker:
         ]
         if not fitting:
             return None
-        metric = fitting[0][1].metric
+        made = [(i, c) for i, c in fitting if set(about[c.metric]["consumes"]) - {"prediction"}]
+        metric = (made or fitting)[0][1].metric
         worst = [i for i, c in fitting if c.metric == metric and c.at.get("attack", "").startswith(WORST)]
-        return worst[0] if worst else fitting[0][0]
+        return worst[0] if worst else next(i for i, c in fitting if c.metric == metric)
+
+    def _why_ordered(self, blocks: Iterable[Block]) -> tuple[str, ...]:
+        """Said where nobody asked for the column that orders rows and it is not the first that could."""
+        by = {
+            block.columns[block.ordered_by].metric: None
+            for block in blocks
+            if self.board["rank_by"] is None and block.ordered_by is not None
+            if next(c.metric for c in block.columns if c.direction) != block.columns[block.ordered_by].metric
+        }
+        return tuple(
+            f"Rows are ordered by {metric}: the suite names no rank_by, and this is its first metric of what "
+            "an attack or explainer made."
+            for metric in by
+        )
 
     def _order_of(self, columns: Sequence[Column], rows: Sequence[Row], by: int | None) -> list[int]:
         if by is None:
@@ -256,14 +262,15 @@ class _Maker:
         ranking, sign = columns[by].ranking, -1.0 if columns[by].direction == "higher" else 1.0
 
         def place(i: int) -> tuple[int, float, float, str]:
-            """Ranked rows by rank, estimate and name, then complete ones by name, then the rest by name.
-            Where nothing is ranked, complete ones by estimate."""
+            """Ranked rows by rank, estimate and name, then complete ones by name, references last, then the
+            rest by name. Where nothing is ranked, complete ones by estimate."""
             estimate, standing = rows[i].cells[by].estimate, ranking.standings[i] if ranking else None
             value = None if estimate is None else estimate.value
             if estimate is None or value is None or estimate.state in ("incomplete", "nan"):
                 return 2, 0.0, 0.0, rows[i].name
             if standing is None:
-                return 1, 0.0, 0.0 if ranking else sign * value, rows[i].name
+                reference = float(rows[i].reference)
+                return 1, reference, 0.0 if ranking else sign * value, rows[i].name
             return 0, standing.low, sign * value, rows[i].name
 
         return sorted(range(len(rows)), key=place)
@@ -275,46 +282,48 @@ class _Maker:
         metric: str,
         at: dict[str, str],
         shown: dict[str, str],
-        wanted: Sequence[Sequence[Seed]],
-        names: Sequence[str],
+        asked: Asked,
+        lines: _Lines,
     ) -> _Made:
         """The cells of a column."""
         about = self.manifest["metrics"][metric]
         rule, reader = rule_of(about), self.reader
-        rows, every = wanted, [one for seeds in wanted for one in seeds]
-        reader.fetch(every)
+        whole = reader.column(asked.keys, asked.selections)
 
         def read(row: int) -> Scores | None:
-            return rule.applied(reader.scores(rows[row])) if rows[row] else None
+            return (
+                rule.applied(reader.row(asked.keys[row], asked.selections[row])) if asked.keys[row] else None
+            )
 
-        scores = _Rows(read, len(rows))
-        known = (reader.samples(key) for key in dict.fromkeys(one.selection for one in every))
+        scores = Rows(read, len(lines.names), whole if rule.failure is None else None)
+        selections = dict.fromkeys(chain.from_iterable(dict.fromkeys(asked.selections)))
+        known = (reader.samples(key) for key in selections)
         # Rows that aim differently do not compare, even on the same samples.
         seen = {(s.count, s.index, s.aims) for s in known if s is not None}
         column = Column(
             metric, at, shown, about["unit"], about["direction"], rule.kind, len(seen) <= 1,
             average=about.get("average", "mean"),
         )  # fmt: skip
-        if rule.kind == "bernoulli" and not all(s is None or is_binary(s) for s in scores):
+        if rule.kind == "bernoulli" and not scores.binary():
             rule = replace(rule, kind="score")  # the mean over several targets of a sample
             column = replace(column, kind="score")
+        every = list(dict.fromkeys(chain.from_iterable(asked.keys)))
         made_with = sorted(reader.environments(every))
         if len(made_with) > 1:
             self.warnings.append(gates.mixed(" ".join([metric, *shown.values()]), made_with))
-        keys = [tuple([one.key for one in seeds]) for seeds in rows]
-        cells, kept = self._estimated(about, rule, scores, keys, [len(seeds) for seeds in rows])
-        # Of these only what an attack noted is asked for.
-        results = [tuple([one.result for one in seeds]) if "attack" in at else () for seeds in rows]
+        references = range(len(lines.names)) if self._is_reference(at) else lines.references
+        cells, kept = self._estimated(about, rule, scores, asked.keys, list(map(len, asked.keys)), references)
         reader.hold(every)
-        return self._ranked(_Made(column, cells, scores, every, results, seen), rule, names, kept)
+        return self._ranked(_Made(column, cells, scores, asked, seen), rule, lines, kept)
 
     def _estimated(
         self,
         about: Mapping[str, Any],
         rule: Rule,
-        scores: _Rows,
+        scores: Rows,
         keys: Sequence[tuple[str, ...]],
         of: Sequence[int],
+        references: Collection[int],
         *,
         derived: bool = False,
     ) -> tuple[list[Cell], Kept]:
@@ -324,25 +333,27 @@ class _Maker:
         applies = [i for i, count in enumerate(of) if count]
         kept = Kept(applies)
         found = estimate_column(
-            Some(scores, applies),
+            Some(scores, applies) if scores.whole is None else scores.whole,
             rule.kind,
             limits,
             quantile=rule.quantile,
             infinite=rule.infinite,
             kept=kept,
+            references=[place for place, i in enumerate(applies) if i in references],
         )
         cells = [Cell(None, 0, 0)] * len(of)
         for i, (estimate, means) in zip(applies, found, strict=True):
-            cells[i] = Cell(estimate, scores.done[i], of[i], keys[i], means, derived)
+            cells[i] = Cell(estimate, scores.done(i), of[i], keys[i], means, derived)
         return cells, kept
 
-    def _ranked(self, made: _Made, rule: Rule, names: Sequence[str], kept: Kept) -> _Made:
+    def _ranked(self, made: _Made, rule: Rule, lines: _Lines, kept: Kept) -> _Made:
         """The column with what comparing its rows says. Its scores are not kept."""
-        made.column = replace(made.column, ranking=self._ranking(made, rule, names, kept))
+        made.against = gates.against_controls(made.column, made.cells, made.scores, lines.beside)
+        made.column = replace(made.column, ranking=self._ranking(made, rule, lines.names, kept))
         made.scores.release()
         return made
 
-    def _with_worst_cases(self, made: list[_Made], names: Sequence[str]) -> list[_Made]:
+    def _with_worst_cases(self, made: list[_Made], lines: _Lines) -> list[_Made]:
         """After the columns of a metric on several attacks, one for the worst of them, sample by sample."""
         found: list[_Made] = []
         for metric, group in groupby(made, key=lambda one: one.column.metric):
@@ -360,10 +371,10 @@ class _Maker:
                 and len(others) == 1
                 and len(samples) <= 1
             ):
-                found.append(self._worst(about, attacks, names))
+                found.append(self._worst(about, attacks, lines))
         return found
 
-    def _worst(self, about: Mapping[str, Any], attacks: Sequence[_Made], names: Sequence[str]) -> _Made:
+    def _worst(self, about: Mapping[str, Any], attacks: Sequence[_Made], lines: _Lines) -> _Made:
         label = f"{WORST} of {len(attacks)}"
         first, rows = attacks[0].column, range(len(attacks[0].cells))
 
@@ -379,14 +390,28 @@ class _Maker:
             shown={**first.shown, "attack": label},
             comparable=all(one.column.comparable for one in attacks),
         )
-        self.reader.fetch(one for made in attacks for one in made.seeds)
-        scores, rule = _Rows(read, len(rows)), rule_of(about)
-        if not all(s is None or is_binary(s) for s in scores):
+        rule, whole = rule_of(about), self._worst_at_once(about, attacks)
+        if whole is None:
+            self.reader.column(*([of for one in attacks if one.asked for of in one.asked[i]] for i in (0, 1)))
+        scores = Rows(read, len(rows), whole)
+        if not scores.binary():
             rule = replace(rule, kind="score")
         column = replace(column, kind=rule.kind)
-        made, kept = self._estimated(about, rule, scores, keys, of, derived=True)
-        found = _Made(column, made, scores, [], [()] * len(made), attacks[0].samples)
-        return self._ranked(found, rule, names, kept)
+        made, kept = self._estimated(about, rule, scores, keys, of, lines.references, derived=True)
+        return self._ranked(_Made(column, made, scores, None, attacks[0].samples), rule, lines, kept)
+
+    def _worst_at_once(self, about: Mapping[str, Any], attacks: Sequence[_Made]) -> Stacked | None:
+        """The worst cases of all rows, where nothing is missing and all are alike."""
+        worst: Stacked | None = None
+        for one in attacks:
+            assert one.asked is not None
+            found = self.reader.column(one.asked.keys, one.asked.selections)
+            if found is None or about.get("failure") is not None:
+                return None
+            worst = found if worst is None else worse(worst, found, higher=about["direction"] == "higher")
+            if worst is None:
+                return None
+        return worst
 
     def _ranking(self, made: _Made, rule: Rule, names: Sequence[str], kept: Kept) -> Ranking | None:
         column = made.column
@@ -398,10 +423,14 @@ class _Maker:
 
     def _flags(self, made: Sequence[_Made], rows: Sequence[Mapping[str, str]]) -> list[list[Flag]]:
         """What looks odd about each row."""
-        self.reader.look_up(
-            key for m in made if "attack" in m.column.at for results in m.results for key in results
-        )
-        views = [gates.View(m.column, m.cells, m.scores, m.results, m.samples) for m in made]
+        measured = [
+            m.asked.results if m.asked and "attack" in m.column.at else [()] * len(rows) for m in made
+        ]
+        self.reader.look_up(key for of_column in measured for of_row in of_column for key in of_row)
+        views = [
+            gates.View(m.column, m.cells, m.scores, results, m.samples, m.against)
+            for m, results in zip(made, measured, strict=True)
+        ]
         return gates.flags(views, rows, self.manifest, self.reader.vanished)
 
 

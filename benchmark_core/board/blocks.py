@@ -12,12 +12,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from .correlation import twice_ranks
-from .pairs import Pairs, holm
+from .intervals import ALPHA
+from .p_values import holm
 from .ranks import Direction, Standing, tie_groups
-from .statistics import ALPHA, Estimate
+from .statistics import Estimate
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from .standing import PairList
 
 _Name = TypeVar("_Name")
 
@@ -29,41 +32,64 @@ _AT_ONCE = 4096  # pairs
 
 @dataclass(frozen=True)
 class Axis:
-    """One metric of a Pareto picture: estimates of the K rows that both metrics rank, and their pairs."""
+    """One column of a Pareto picture of P points. estimates, rows: of each point; several may share a row.
+
+    pairs: comparisons of the column's ranked rows, all of them or all that separate. of: how many are ranked.
+    """
 
     estimates: Sequence[float]
-    pairs: Pairs
+    rows: Sequence[int]
+    pairs: PairList
+    of: int
     direction: Direction
+
+    @property
+    def sign(self) -> int:
+        return 1 if self.direction == "higher" else -1
+
+    def better(self, separated: np.ndarray) -> np.ndarray:
+        """(P, P) int8: 1 where a point is separated from another and better, -1 where worse, else 0."""
+        import numpy as np
+
+        rows, pairs = np.asarray(self.rows, dtype=np.intp), self.pairs
+        size = 1 + max(int(of.max(initial=0)) for of in (rows, pairs.first, pairs.second))
+        found = np.zeros((size, size), dtype=np.int8)
+        signs = self.sign * np.sign(pairs.difference) * separated
+        found[pairs.first, pairs.second] = signs
+        found[pairs.second, pairs.first] = -signs
+        return found[np.ix_(rows, rows)]
 
 
 @dataclass(frozen=True)
 class Front:
-    """dominated_by: for each row the rows that clearly dominate it. front: the rows that none does."""
+    """dominated_by: for each point the points that clearly dominate it. front: those that none does."""
 
     dominated_by: tuple[tuple[int, ...], ...]
 
     @property
     def front(self) -> tuple[int, ...]:
-        return tuple(row for row, others in enumerate(self.dominated_by) if not others)
+        return tuple(point for point, others in enumerate(self.dominated_by) if not others)
 
 
 def pareto_front(x: Axis, y: Axis) -> Front:
-    """Row k is clearly dominated by j if j is separated-better on one axis and, on the other, not
-    separated-worse with an estimate at least as good. Holm runs over the pairs of both columns together."""
+    """Point k is clearly dominated by j if j is separated-better on one axis and, on the other, not
+    separated-worse with an estimate at least as good. Holm runs over the pairs of both columns together.
+
+    Pairs that a column does not separate by itself may be missing: no p is smaller among more tests.
+    """
     import numpy as np
 
-    together = holm(np.concatenate([x.pairs.p, y.pairs.p]))
-    half = len(x.pairs.p)
-    better, good = [], []
-    for axis, adjusted in ((x, together[:half]), (y, together[half:])):
-        sign = 1 if axis.direction == "higher" else -1
-        better.append(sign * axis.pairs.take(range(axis.pairs.rows), adjusted).signs())
-        estimates = sign * np.asarray(axis.estimates, dtype=np.float64)
-        good.append(estimates[:, None] >= estimates)
+    axes = (x, y)
+    p = np.ones(sum(axis.of * (axis.of - 1) // 2 for axis in axes))
+    p[: len(x.pairs)] = x.pairs.p
+    p[len(p) - len(y.pairs) :] = y.pairs.p
+    separated = holm(p) < ALPHA
+    better = (x.better(separated[: len(x.pairs)]), y.better(separated[len(p) - len(y.pairs) :]))
+    estimates = [axis.sign * np.asarray(axis.estimates, dtype=np.float64) for axis in axes]
+    good = [values[:, None] >= values for values in estimates]
     on_x = (better[0] > 0) & (better[1] >= 0) & good[1]
     on_y = (better[1] > 0) & (better[0] >= 0) & good[0]
-    dominates = on_x | on_y
-    return Front(tuple(tuple(int(j) for j in np.flatnonzero(column)) for column in dominates.T))
+    return Front(tuple(tuple(np.flatnonzero(column).tolist()) for column in (on_x | on_y).T))
 
 
 # --- one metric across blocks ----------------------------------------------------------------------
@@ -84,18 +110,16 @@ class WinsTiesLosses:
 def wins_ties_losses(blocks: Sequence[Mapping[_Name, Standing | None]]) -> dict[_Name, WinsTiesLosses]:
     """blocks: the standings of the rows of each block by name; None, or no entry, where a row is not
     ranked."""
-    found: dict[_Name, WinsTiesLosses] = {}
+    found: dict[_Name, list[int]] = {}
     for block in blocks:
-        ranked = sum(standing is not None for standing in block.values())
+        ranked = len(block) - list(block.values()).count(None)
         for name, standing in block.items():
-            before = found.setdefault(name, WinsTiesLosses())
+            counts = found.setdefault(name, [0, 0, 0])
             if standing is not None:
-                found[name] = WinsTiesLosses(
-                    before.wins + ranked - standing.high,
-                    before.ties + standing.high - standing.low,
-                    before.losses + standing.low - 1,
-                )
-    return found
+                counts[0] += ranked - standing.high
+                counts[1] += standing.high - standing.low
+                counts[2] += standing.low - 1
+    return {name: WinsTiesLosses(*counts) for name, counts in found.items()}
 
 
 def mean_over_blocks(
@@ -177,18 +201,22 @@ def signed_ranks(d: np.ndarray) -> np.ndarray:
     """The same of many d (P, N): (P,)."""
     import numpy as np
 
+    blocks = d.shape[1]
     size = np.abs(d).max(1, initial=0.0)
-    d = np.round(d / np.where(size > 0, size, 1.0)[:, None], 12)  # equal up to rounding is equal
-    ranks = twice_ranks(np.abs(d)) * (d != 0)
-    observed = np.abs((ranks * np.sign(d)).sum(1)).astype(np.intp)
-    found = np.ones(len(d))
-    ascending = np.sort(ranks, axis=1)
-    plain = (ascending == 2 * np.arange(1, d.shape[1] + 1)).all(1)  # nothing equal and nothing zero: usual
-    for rows in (np.flatnonzero(plain), *np.flatnonzero(~plain)[:, None]):
-        if len(rows):
-            kinds = ascending[rows[0]]
-            found[rows] = np.minimum(1.0, 2 * _reached(tuple(kinds[kinds > 0].tolist()))[observed[rows]])
-    return np.where(observed > 0, found, 1.0)
+    # Equal up to rounding is equal. The last bit is the sign, so that one sort ranks and keeps it.
+    whole = np.rint(d / np.where(size > 0, size, 1.0)[:, None] * 1e12).astype(np.int64)
+    ascending = np.sort(2 * np.abs(whole) + (whole < 0), axis=1)
+    steps = np.diff(ascending >> 1, axis=1, prepend=0)
+    plain = (steps > 0).all(1)  # nothing equal and nothing zero: usual
+    found, ranks = np.ones(len(d)), 2.0 * np.arange(1, blocks + 1)
+    observed = np.abs((1 - 2 * (ascending & 1)) @ ranks).astype(np.intp)
+    if plain.any():
+        found[plain] = _reached(tuple(ranks.astype(int).tolist()))[observed[plain]]
+    for i in np.flatnonzero(~plain).tolist():
+        ranks = twice_ranks(np.abs(whole[i])) * (whole[i] != 0)
+        observed[i] = abs((ranks * np.sign(whole[i])).sum())
+        found[i] = _reached(tuple(np.sort(ranks[ranks > 0]).tolist()))[observed[i]]
+    return np.where(observed > 0, np.minimum(1.0, 2 * found), 1.0)
 
 
 @lru_cache(maxsize=256)

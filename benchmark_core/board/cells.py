@@ -8,8 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
-from itertools import repeat
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zlib import crc32
 
@@ -18,23 +17,19 @@ from ..store import DamagedNode, Store
 from ..store.cells import cells_in
 from ..store.store import RESULT
 from .formats import plural
-from .statistics import Kind, Scores
+from .held import Piece, arrays_of, samples_held, scores_held
+from .scores import Kind, Scores, Stacked
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..store.index import Fact, Facts, Held
+    from ..store.index import Fact, Facts
 
 #: Coordinates in the order in which they are shown; seeds are averaged.
 COORDINATES = ("dataset", "model", "defense", "attack", "explainer", "on")
 
 #: (coordinate, label) pairs in the order in which they are shown, `metric` last; seeds are left out.
 Place = tuple[tuple[str, str], ...]
-
-#: Larger arrays stay in the files of their nodes; smaller ones are held by the index.
-SMALL = 4096
-
-_AT_ONCE = 2**26  # scores of a column that are unpacked in one go
 
 
 class Seed(NamedTuple):
@@ -114,7 +109,7 @@ def kind_of(about: Mapping[str, Any], scores: Iterable[Scores]) -> Kind:
     return "score" if kind == "bernoulli" and not all(map(is_binary, scores)) else kind
 
 
-def is_binary(scores: Scores) -> bool:
+def is_binary(scores: Scores | Stacked) -> bool:
     """Whether all scores are 0, 1 or no number."""
     return all(
         v is None or v.dtype.kind == "b" or bool(((v == 0) | (v == 1) | (v != v)).all())
@@ -146,8 +141,8 @@ class Reader:
         self._facts: Facts | None = None
         self._held: dict[str, tuple[list[Any], bytes] | None] = {}  # of the nodes fetched last
         self._found: dict[str, Fact] = {}  # the same, as the index has it
-        self._stacked: dict[str, tuple[np.ndarray | None, np.ndarray | None]] = {}  # arrays of a whole column
-        self._column: tuple[dict[str, int], Held, list[list[Any]]] | None = None  # held in one piece
+        self._piece: Piece | None = None  # a column that is held in one piece, and its arrays
+        self._stack: tuple[np.ndarray, np.ndarray | None, Sequence[bool]] | None = None
         self._abouts: dict[str, list[Any]] = {}  # texts that many facts share
         self._seen: dict[tuple[str, ...], tuple[int, bool]] = {}
         self._records: dict[str, Mapping[str, Any] | None] = {}
@@ -160,26 +155,43 @@ class Reader:
     def fetch(self, seeds: Iterable[Seed]) -> None:
         """Makes ready what the index holds of these cells, in one go; what was made ready before goes."""
         seeds = list(seeds)
-        keys = list(dict.fromkeys([one.key for one in seeds]))
-        rest = [key for key in dict.fromkeys([one.selection for one in seeds]) if key not in self._samples]
-        column = None if self.store is None else self._index().column(keys)
-        self.look_up(rest if column is not None else [*keys, *rest])
-        if column is None:
-            return
-        abouts = [self._about(text) for text in column.texts]
-        self._column = dict(zip(keys, range(len(keys)), strict=True)), column, abouts
-        if len(abouts) == 1 and abouts[0][0] == "scores":
-            self._stacked = self._stack(keys, abouts[0], column.data)
+        keys, selections = ([getattr(one, name) for one in seeds] for name in ("key", "selection"))
+        self._fetch(list(dict.fromkeys(keys)), selections)
 
-    def hold(self, seeds: Iterable[Seed]) -> None:
+    def column(
+        self, keys: Sequence[tuple[str, ...]], selections: Sequence[tuple[str, ...]]
+    ) -> Stacked | None:
+        """The same of a column, a tuple of seeds a row: all its scores, where nothing is missing or
+        unlike."""
+        every = dict.fromkeys(chain.from_iterable(keys))
+        kinds = dict.fromkeys(selections)
+        self._fetch(list(every), chain.from_iterable(kinds))
+        if self._stack is None or len(set(map(len, keys))) > 1 or len(every) < len(keys) * len(keys[0]):
+            return None
+        values, masks, there = self._stack
+        asked = {self._asked(of_row) for of_row in kinds}
+        if len(asked) > 1 or not all(there):
+            return None
+        shape = (len(keys), len(keys[0]), values.shape[1])
+        return Stacked(values.reshape(shape), None if masks is None else masks.reshape(shape), *asked.pop())
+
+    def _fetch(self, keys: list[str], selections: Iterable[str]) -> None:
+        rest = [key for key in dict.fromkeys(selections) if key not in self._samples]
+        held = None if self.store is None or not keys else self._index().column(keys)
+        self.look_up(rest if held is not None else [*keys, *rest])
+        if held is not None:
+            self._piece = Piece(keys, held, [self._about(text) for text in held.texts])
+            self._stack = self._piece.stack(self._fill)
+
+    def hold(self, keys: Iterable[str]) -> None:
         """Keeps what was found of a column in one piece as well: the next board reads that at once."""
-        keys = dict.fromkeys([one.key for one in seeds]) if self._found else ()
-        if keys and all(key in self._found for key in keys):
-            self._index().hold([self._found[key] for key in keys])
+        every = dict.fromkeys(keys) if self._found else ()
+        if every and all(key in self._found for key in every):
+            self._index().hold([self._found[key] for key in every])
 
     def look_up(self, keys: Iterable[str]) -> None:
         """The same for any nodes."""
-        self._held, self._found, self._stacked, self._column = dict.fromkeys(keys), {}, {}, None
+        self._held, self._found, self._stack, self._piece = dict.fromkeys(keys), {}, None, None
         if self.store is not None:
             for fact in self._index().get(list(self._held)):
                 self._held[fact.key] = self._about(fact.text), fact.data
@@ -193,13 +205,20 @@ class Reader:
 
     def scores(self, seeds: Sequence[Seed]) -> Scores:
         """The scores of a cell; None where a seed is missing."""
-        selections = tuple([one.selection for one in seeds])
+        return self.row(tuple([one.key for one in seeds]), tuple([one.selection for one in seeds]))
+
+    def row(self, keys: tuple[str, ...], selections: tuple[str, ...]) -> Scores:
+        """The same, from what its seeds are called."""
+        arrays = [self._arrays(key) for key in keys]
+        return Scores([v for v, _ in arrays], [m for _, m in arrays], *self._asked(selections))
+
+    def _asked(self, selections: tuple[str, ...]) -> tuple[int, bool]:
+        """How many samples were asked for, and whether all seeds saw the same ones."""
         if selections not in self._seen:
             known = [s for key in selections if (s := self.samples(key)) is not None]
             least = min((s.count for s in known), default=0)
             self._seen[selections] = least, len({s.index for s in known}) <= 1
-        arrays = [self._stacked.get(one.key) or self._arrays(one.key) for one in seeds]
-        return Scores([v for v, _ in arrays], [m for _, m in arrays], *self._seen[selections])
+        return self._seen[selections]
 
     def samples(self, selection: str) -> Samples | None:
         """Which samples a selection holds; None when it is not stored."""
@@ -218,13 +237,11 @@ class Reader:
         fact = self._fact("scores", key)
         return None if fact is None else fact[0][1]
 
-    def environments(self, seeds: Iterable[Seed]) -> set[str]:
+    def environments(self, keys: Sequence[str]) -> set[str]:
         """The same of several seeds, those whose scores are stored."""
-        keys = [one.key for one in seeds]
-        if self._column is not None and self._column[0].keys() == set(keys):
-            return {about[1] for about in self._column[2] if about[0] == "scores"}
-        found = {id(fact[0]): fact[0][1] for key in keys if (fact := self._fact("scores", key))}
-        return set(found.values())
+        if self._piece is not None and self._piece.keys == keys:
+            return {about[1] for about in self._piece.abouts if about[0] == "scores"}
+        return {fact[0][1] for key in keys if (fact := self._fact("scores", key))}
 
     def vanished(self, result: str) -> float | None:
         """The share of samples on which an attack met no gradient, from its record."""
@@ -266,11 +283,8 @@ class Reader:
 
     def _fact(self, what: Literal["scores", "samples", "notes"], key: str) -> tuple[list[Any], bytes] | None:
         """[what, ...] about a node and its small arrays, from the index or else from its files."""
-        if key not in self._held and self._column is not None and key in self._column[0]:
-            places, column, abouts = self._column
-            at = places[key]
-            end = column.starts[at + 1] if at + 1 < len(places) else len(column.data)
-            self._held[key] = abouts[column.which[at]], column.data[column.starts[at] : end]
+        if key not in self._held and self._piece is not None and key in self._piece.places:
+            self._held[key] = self._piece.fact(key)
         if key not in self._held and self.store is not None:
             for fact in self._index().get([key]):
                 self._held[key] = self._about(fact.text), fact.data
@@ -296,9 +310,9 @@ class Reader:
             else:
                 tensors = self.store.tensors(key, record, numpy=True)
                 found = (
-                    _about_samples(record, tensors)
+                    samples_held(record, tensors)
                     if what == "samples"
-                    else self._about_scores(record, tensors)
+                    else scores_held(tensors, environment_of(record), self._path(key))
                 )
         except DamagedNode as error:
             if what != "notes":  # of those only a hint would be missing
@@ -309,53 +323,13 @@ class Reader:
             self._index().add(self._found[key])
         return found
 
-    def _about_scores(self, record: Mapping[str, Any], tensors: Mapping[str, Any]) -> tuple[list[Any], bytes]:
-        """[scores, environment, n, dtype, place in file or None, bytes held, whether bits, masked].
-
-        Scores that are all 0 or 1 are held as bits, and so are masks; other values if they are small, else
-        their CRC.
-        """
-        import numpy as np
-
-        values = tensors["values"]
-        binary = bool(((values == 0) | (values == 1)).all())
-        data = np.packbits(values == 1).tobytes() if binary else values.tobytes()
-        place = None
-        if not binary and len(data) > SMALL:
-            place, data = _place(self._path(record["key"]), "values"), crc32(data).to_bytes(4, "little")
-        mask = tensors.get("valid")
-        rest = b"" if mask is None else np.packbits(mask).tobytes()
-        about = [
-            "scores",
-            environment_of(record),
-            len(values),
-            values.dtype.str,
-            place,
-            len(data),
-            binary,
-            mask is not None,
-        ]
-        return about, data + rest
-
     def _arrays(self, key: str) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Values and mask of one seed."""
-        import numpy as np
-
+        if self._stack is not None and self._piece is not None and key in self._piece.places:
+            (values, masks, there), at = self._stack, self._piece.places[key]
+            return (values[at] if there[at] else None), (None if masks is None else masks[at])
         fact = self._fact("scores", key)
-        if fact is None:
-            return None, None
-        (_, _, n, dtype, place, held, binary, masked), data = fact
-        if place is not None:
-            values = np.empty(n, dtype)
-            if not self._fill(values, key, place, int.from_bytes(data[:held], "little")):
-                return None, None
-        elif binary:
-            values = np.unpackbits(np.frombuffer(data, np.uint8, held), count=n).view(bool)
-        else:
-            values = np.frombuffer(data, dtype, n)
-        if not masked:
-            return values, None
-        return values, np.unpackbits(np.frombuffer(data, np.uint8, offset=held), count=n).view(bool)
+        return (None, None) if fact is None else arrays_of(key, *fact, self._fill)
 
     def _fill(self, out: np.ndarray, key: str, place: int, crc: int) -> bool:
         """Reads an array from a node's file; False when the node has gone or changed since it was looked
@@ -371,30 +345,6 @@ class Reader:
             return False
         return True
 
-    def _stack(
-        self, keys: Sequence[str], about: Sequence[Any], data: bytes
-    ) -> dict[str, tuple[np.ndarray | None, np.ndarray | None]]:
-        """Values and masks of nodes that are alike and held one after the other."""
-        import numpy as np
-
-        _, _, n, dtype, place, held, binary, masked = about
-        if not data or n * len(keys) > _AT_ONCE:
-            return {}
-        raw = np.frombuffer(data, np.uint8).reshape(len(keys), -1)
-
-        def bits(packed: np.ndarray) -> np.ndarray:
-            return np.unpackbits(packed, axis=1, count=n).view(bool)
-
-        if place is not None:
-            values: Any = np.empty((len(keys), n), dtype)
-            crcs = np.ascontiguousarray(raw[:, :held]).view("<u4")[:, 0].tolist()
-            read = map(self._fill, values, keys, repeat(place), crcs)
-            values = [row if there else None for row, there in zip(values, read, strict=True)]
-        else:
-            values = bits(raw[:, :held]) if binary else np.ascontiguousarray(raw[:, :held]).view(dtype)
-        masks = bits(raw[:, held:]) if masked else repeat(None)
-        return dict(zip(keys, zip(values, masks, strict=False), strict=True))
-
     def _about(self, text: str) -> list[Any]:
         if text not in self._abouts:
             self._abouts[text] = json.loads(text)
@@ -403,20 +353,3 @@ class Reader:
     def _path(self, key: str) -> str:
         assert self.store is not None
         return f"{self.store.nodes}/{key[:2]}/{key}/{RESULT}"
-
-
-def _about_samples(record: Mapping[str, Any], tensors: Mapping[str, Any]) -> tuple[list[Any], bytes]:
-    """[samples, how many test samples, a digest of which, how targets were chosen, key of the task]."""
-    import numpy as np
-
-    index = np.unique(tensors["index"])  # with several targets a sample stands there repeatedly
-    aims = str(record.get("identity", {}).get("wish", {}).get("targets", ""))
-    task = record.get("inputs", {}).get("task", "")
-    return ["samples", len(index), sha256(index.astype("<i8").tobytes()).hexdigest(), aims, task], b""
-
-
-def _place(path: str, name: str) -> int:
-    """Where a tensor begins in a safetensors file: a length (8 bytes), a JSON header so long, the data."""
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        return 8 + length + int(json.loads(file.read(length))[name]["data_offsets"][0])

@@ -9,8 +9,9 @@ from itertools import pairwise
 from typing import Literal
 
 from ..errors import RobexError, did_you_mean
+from .intervals import ALPHA
 from .pairs import compare_pair
-from .statistics import ALPHA, Kind, Scores
+from .statistics import Kind, Scores
 
 Judgement = Literal["supported", "contradicted", "undecided"]
 

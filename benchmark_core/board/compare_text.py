@@ -8,10 +8,12 @@ from typing import Any
 
 from . import layout, words
 from .cells import shown
-from .compare import VERDICTS, ComparedCell, Comparison, Verdict
+from .compare import Comparison
 from .formats import Interval, ascii_text, count, plural, show_interval, significant
+from .intervals import ALPHA
+from .matching import VERDICTS, ComparedCell, Verdict
 from .pairs import Pair
-from .statistics import ALPHA, Estimate
+from .statistics import Estimate
 
 SYMBOLS: Mapping[Verdict, str] = {"worse": "▼", "better": "▲", "differs": "≠", "no statement": "?"}
 _ASCII = str.maketrans({"▼": "v", "▲": "^", "≠": "!"})
@@ -52,7 +54,7 @@ def _lines(
     found: Comparison, plain: Callable[[str], str], everything: bool, width: int | None
 ) -> Iterator[str]:
     yield from layout.wrapped(plain(_counts(found)), width)
-    if rests := _rests_on(found.cells):
+    if rests := _rests_on(found):
         yield from layout.wrapped(plain(rests), width)
     wanted: list[Verdict] = [v for v in VERDICTS[:-1] if everything or v not in ("tie", "identical")]
     if listed := [cell for v in wanted for cell in found.of(v)]:
@@ -63,6 +65,11 @@ def _lines(
 
 def _below(found: Comparison, everything: bool) -> Iterator[str]:
     """What is said after the numbers."""
+    if found.rows:
+        said = list(_pairs(found))
+        yield from said[:_MOST_LISTED]
+        if len(said) > _MOST_LISTED:
+            yield f"... and {count(len(said) - _MOST_LISTED)} more, as the table says"
     for note, cells in _grouped((cell.note, _name(found, cell)) for cell in found.cells if cell.note):
         yield from _some(
             f"{words.listed(cells[:1])}: {note}" if len(cells) == 1 else note, cells[1:], everything
@@ -78,6 +85,18 @@ def _below(found: Comparison, everything: bool) -> Iterator[str]:
     yield from found.warnings
 
 
+def _pairs(found: Comparison) -> Iterator[str]:
+    """Who is better on what; of rows that cannot be separated, only where a single column is compared."""
+    compared = [cell for cell in found.cells if cell.pair is not None]
+    for cell in compared:
+        assert cell.pair is not None
+        higher = cell.direction == "higher"
+        if cell.verdict in ("better", "worse") or (cell.verdict == "tie" and len(compared) == 1):
+            yield words.pair(
+                found.right, found.left, _name(found, cell), cell.pair, higher=higher, scale=cell.scale
+            )
+
+
 def _counts(found: Comparison) -> str:
     cells = plural(len(found.cells), "column" if found.rows else "cell")
     parts = [f"{cells} on both sides", f"{count(len(found.only_left))} only left"]
@@ -87,15 +106,23 @@ def _counts(found: Comparison) -> str:
     return f"{', '.join(parts)}. Paired by sample; Holm over {plural(found.tests, 'test')}."
 
 
-def _rests_on(cells: Iterable[ComparedCell]) -> str:
-    """`5 seeds × 200 to 1,000 samples`, and what few seeds mean."""
-    compared = [cell for cell in cells if cell.pair is not None and cell.n]
+def _rests_on(found: Comparison) -> str:
+    """`5 seeds × 200 to 1,000 samples, scope: new runs`, and what few seeds mean."""
+    compared = [cell for cell in found.cells if cell.pair is not None and cell.n]
     if not compared:
         return ""
     seeds, samples = {cell.seeds for cell in compared}, {cell.n for cell in compared}
     text = f"{_span(seeds, 'seed')} × {_span(samples, 'sample')}"
+    runs = [cell for cell in compared if cell.scope == "these runs"]
+    if 0 < len(runs) < len(compared):
+        those = f"{plural(len(runs), 'column' if found.rows else 'cell')} where no seed differs from another"
+        text += f", scope: new runs; in {those}: these runs"
+    else:
+        text += f", scope: {compared[0].scope}"
     few = {1: words.ONE_SEED, 2: words.TWO_SEEDS}.get(max(seeds))
-    return f"{text}. {few}" if few else text
+    if len(runs) == len(compared) and min(seeds) > 1:
+        few = words.EQUAL_SEEDS.format(seeds=max(seeds))
+    return f"{text}. {few}" if few else f"{text}."
 
 
 def _span(numbers: set[int], noun: str) -> str:
@@ -115,8 +142,9 @@ def _table(
     sides = (found.left, found.right) if found.rows else ("left", "right")
     marked = max((len(cell.verdict) for cell in cells if cell.verdict in SYMBOLS), default=0)
     marks = [f"{c.verdict:{marked}} {SYMBOLS[c.verdict]}" if c.verdict in SYMBOLS else "" for c in cells]
-    gap = max(map(len, map(plain, marks))) + 2 if any(marks) else 0
-    heads = [" " * gap + ("column" if found.rows else "cell"), *sides, "difference"]
+    who = plain(f"{found.right} is") if found.rows and any(marks) else ""
+    gap = max(len(who), *(len(plain(mark)) for mark in marks)) + 2 if any(marks) else 0
+    heads = [f"{who:{gap}}" + ("column" if found.rows else "cell"), *sides, "difference"]
     rows = []
     for mark, cell in zip(marks, cells, strict=True):
         shown_p = [words.show_p(cell.pair.p_holm) if cell.pair else ""] if p else []
@@ -146,7 +174,7 @@ def _shown(estimate: Estimate | None, scale: float) -> str:
     if estimate is None:
         return "–"
     if estimate.value is None:
-        return "NaN"
+        return f"NaN ({count(estimate.not_numbers)})" if estimate.not_numbers else "none valid"
     bounds = (None if b is None else scale * b for b in (estimate.low, estimate.high))
     return show_interval(Interval(scale * estimate.value, *bounds))
 
@@ -164,7 +192,7 @@ def _validity(cell: ComparedCell) -> str:
 
 
 def _difference(cell: ComparedCell) -> str:
-    if cell.verdict == "identical":
+    if cell.verdict == "identical" and cell.pair is not None:
         return "identical"
     return "–" if cell.pair is None else _pair_text(cell.pair, cell.scale)
 
@@ -233,9 +261,11 @@ def _cell_json(cell: ComparedCell) -> dict[str, Any]:
         "metric": cell.metric,
         "seeds": cell.seeds,
         "n": cell.n,
+        "scope": cell.scope,
         "unit": cell.unit,
         "direction": cell.direction,
         "verdict": cell.verdict,
+        "better": {"better": "right", "worse": "left"}.get(cell.verdict),
         "left": side(cell.left),
         "right": side(cell.right),
         "pair": pair,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .statistics import Z
+from .intervals import Z
 
 if TYPE_CHECKING:
     import numpy as np

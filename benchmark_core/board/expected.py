@@ -99,7 +99,16 @@ def read_expected(
 
     Needs no results: a suite can be checked before it runs. Raises ExpectedErrors.
     """
-    problems = Problems()
+    shares = {name for name, metric in manifest["metrics"].items() if metric["unit"] == "%"}
+    return _read(source, _FileReader(Problems(), str(board["name"]), _layout(manifest, board), shares))
+
+
+def check_form(file: str | os.PathLike[str]) -> None:
+    """What can be said of a file while its suite cannot be read. Raises ExpectedErrors."""
+    _read(file, _FileReader(Problems(), "", None))
+
+
+def _read(source: str | os.PathLike[str] | Source, reader: _FileReader) -> Expected:
     if not isinstance(source, Source):
         path = Path(source)
         try:
@@ -107,12 +116,9 @@ def read_expected(
         except (OSError, ValueError) as error:
             why = "no such file" if isinstance(error, FileNotFoundError) else str(error)
             raise ExpectedErrors([Problem(str(path), 0, 0, why)]) from None
-    root = parse(source, problems)
-    shares = {name for name, metric in manifest["metrics"].items() if metric["unit"] == "%"}
-    reader = _FileReader(problems, str(board["name"]), _layout(manifest, board), shares)
-    found = reader.file(source, root)
-    if problems.found:
-        raise ExpectedErrors(problems.found)
+    found = reader.file(source, parse(source, reader.problems))
+    if reader.problems.found:
+        raise ExpectedErrors(reader.problems.found)
     return found
 
 
@@ -145,11 +151,12 @@ def _spot(block: Block, row: Row, column: Column) -> Spot:
 
 @dataclass
 class _FileReader:
-    """Turns nodes into values and claims; what is wrong goes to `problems`."""
+    """Turns nodes into values and claims; what is wrong goes to `problems`. spots: the board's cells, None
+    when they are not known: then only the form of the file is judged."""
 
     problems: Problems
     board: str
-    spots: Sequence[Spot]
+    spots: Sequence[Spot] | None
     shares: Collection[str] = ()
 
     def file(self, source: Source, root: Node | None) -> Expected:
@@ -242,7 +249,7 @@ class _FileReader:
 
     def _of_metric(self, node: Node, fields: Mapping[str, Any]) -> list[Spot]:
         """The board's cells of the metric."""
-        if "metric" not in fields:
+        if "metric" not in fields or self.spots is None:
             return []
         name, known = fields["metric"], list(dict.fromkeys(spot.metric for spot in self.spots))
         if name not in known:
@@ -316,7 +323,7 @@ class _FileReader:
                 labels = parse_claim(fields["claim"])
             except RobexError as error:
                 self.problems.add(node.value["claim"].mark, str(error))
-        if len(self.problems) > before:
+        if len(self.problems) > before or self.spots is None:
             return None
         over = self._over(node, fields, spots)
         if over is None:

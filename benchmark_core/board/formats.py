@@ -114,7 +114,8 @@ def show_interval(
         return f"{_bare(value, own)} (all equal)"
     places = min(own if decimals is None else max(own, decimals), _MAX_DECIMALS)
     if interval.symmetric:
-        return f"{fixed(value, places)} ±{fixed((high - low) / 2, places)}"
+        half = (high - low) / 2
+        return f"{fixed(value, places)} ±{_half(half, fixed(half, places))}"
     shown, *bounds = (_bare(number, places) for number in (value, low, high))
     return f"{shown} [{bounds[0]}, {bounds[1]}]"
 
@@ -128,7 +129,7 @@ def significant(value: float, digits: int = 3, *, least: int = -4) -> str:
         return INFINITY if value > 0 else MINUS + INFINITY
     if value == 0 or math.isnan(value):
         return "0" if value == 0 else "nan"
-    exponent = math.floor(math.log10(abs(value)))
+    exponent = _power(value, digits)
     if least <= exponent < 7:
         return fixed(value, max(0, digits - 1 - exponent))
     return _exponential(value, exponent, digits - 1)
@@ -203,6 +204,16 @@ def _decimals(width: float, extra_below: float) -> int:
     return max(0, -exponent + (width / 10.0**exponent < extra_below))
 
 
+def _half(half: float, text: str) -> str:
+    """Half a width; with an exponent of its own where its text reads 0."""
+    return text if text.partition("e")[0].strip("0.") else significant(half, 1)
+
+
+def _power(value: float, digits: int) -> int:
+    """Of ten, in a number that is rounded to so many digits."""
+    return int(f"{abs(value):.{digits - 1}e}".partition("e")[2])
+
+
 def _bare(number: float, places: int) -> str:
     """Exact ends of a range without decimals: `0`, `100`."""
     return fixed(number, 0 if number in (0.0, 100.0) else places)
@@ -213,7 +224,7 @@ def _with_exponent(interval: Interval, exponent: int) -> str:
     if low is None or high is None:
         if value == 0:
             return "0"
-        return _exponential(value, exponent, max(0, 2 + exponent - math.floor(math.log10(abs(value)))))
+        return _exponential(value, exponent, max(0, 2 + exponent - _power(value, 3)))
     scaled = Interval(*(x / 10.0**exponent for x in (value, low, high)))
     places = min(scaled.decimals or 0, _MAX_DECIMALS)
 
@@ -221,7 +232,7 @@ def _with_exponent(interval: Interval, exponent: int) -> str:
         return "0" if x == 0 else _exponential(x, exponent, places)
 
     if interval.symmetric:
-        return f"{show(value)} ±{show((high - low) / 2)}"
+        return f"{show(value)} ±{_half((high - low) / 2, show((high - low) / 2))}"
     return f"{show(value)} [{show(low)}, {show(high)}]"
 
 

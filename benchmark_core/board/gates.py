@@ -5,18 +5,22 @@ A gate never changes a number or a rank.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 from typing import Any
 
+from ..errors import cut, printable
 from . import words
-from .formats import count
+from .formats import significant
+from .intervals import ALPHA
 from .model import Cell, Column, Flag
-from .pairs import compare_pair
-from .standing import PairList
-from .statistics import ALPHA, Scores
+from .p_values import holm
+from .pairs import Pair, compare_pair
+from .scores import Scores
 from .strips import producers
+
+_NAMED = 4  # environments in a warning
 
 #: A share of blind samples above this is worth a flag.
 VANISHED = 0.01
@@ -26,7 +30,8 @@ VANISHED = 0.01
 class View:
     """A column as the gates see it: for each row its cell, its scores and what was measured, a key a seed.
 
-    samples: what tells apart the samples, and their targets, that its rows were measured on.
+    samples: what tells apart the samples, and their targets, that its rows were measured on. against: what
+    `against_controls` found.
     """
 
     column: Column
@@ -34,6 +39,7 @@ class View:
     scores: Sequence[Scores | None]
     results: Sequence[tuple[str, ...]]
     samples: Collection[tuple[int, str, str]] = ()
+    against: Mapping[tuple[int, int], Pair] = field(default_factory=dict)
 
 
 def flags(
@@ -49,16 +55,17 @@ def flags(
         found[i] += _not_numbers(views, i)
         found[i] += _stronger_does_worse(stronger, i)
         found[i] += _blind(views, i, vanished)
-    for i, flag in _like_control(views, rows, manifest):
-        found[i].append(flag)
+        found[i] += [flag for view in views for flag in _like_control(view, i, rows)]
     return found
 
 
 def mixed(column: str, environments: Sequence[str]) -> str:
     """The warning about a column whose numbers were not all made alike."""
+    told = "; ".join(cut(printable(each)) for each in environments[:_NAMED])
+    more = f"; and {len(environments) - _NAMED} more" if len(environments) > _NAMED else ""
     return (
-        f"{column}: made in {len(environments)} environments ({'; '.join(environments)}). Small differences "
-        "between rows may come from them; run the suite anew in one place to be sure."
+        f"{cut(printable(column))}: made in {len(environments)} environments ({told}{more}). Small "
+        "differences between rows may come from them; run the suite anew in one place to be sure."
     )
 
 
@@ -138,57 +145,76 @@ def _blind(views: Sequence[View], i: int, vanished: Callable[[str], float | None
     return [
         Flag(
             "vanished gradients",
-            f"{attack} met no usable gradient on up to {100 * share:.2g} % of the samples of a seed, so what "
-            "it leaves correct may not be robust. Try loss: cw or dlr, other starts, or an attack without "
-            "gradients.",
+            f"{attack} met no usable gradient on up to {words.percent(share)} of the samples of a seed, so "
+            "what it leaves correct may not be robust. Try loss: cw or dlr, other starts, or an attack "
+            "without gradients.",
         )
         for attack, share in worst.items()
     ]
 
 
-def _like_control(
-    views: Sequence[View], rows: Sequence[Mapping[str, str]], manifest: Mapping[str, Any]
-) -> list[tuple[int, Flag]]:
-    """Rows that are not separated as better than the null control beside them."""
-    controls = set(manifest.get("controls", ())) - set(manifest.get("ideals", ()))
+def beside_controls(rows: Sequence[Mapping[str, str]], manifest: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """(row, null control): the rows of real methods, each with the controls that stand where it stands
+    otherwise."""
+    ideals = set(manifest.get("ideals", ()))
+    controls = set(manifest.get("controls", ())) - ideals
     kind = next((k for k in ("explainer", "attack") if any(row.get(k) in controls for row in rows)), None)
     if kind is None:
         return []
-    null_rows: dict[tuple[str, ...], list[int]] = {}  # by where they stand otherwise
+    null_rows: dict[tuple[str, ...], list[int]] = {}
     for c, row in enumerate(rows):
         if row[kind] in controls:
-            null_rows.setdefault(_beside(row, kind), []).append(c)
-    real = set(range(len(rows))) - {i for i, row in enumerate(rows) if row[kind] in manifest["controls"]}
-    found = []
-    for view in views:
-        ranking = view.column.ranking
-        if ranking is None or view.column.kind == "set":
+            null_rows.setdefault(_elsewhere(row, kind), []).append(c)
+    real = [i for i, row in enumerate(rows) if row[kind] not in controls | ideals]
+    return [(i, c) for i in real for c in null_rows.get(_elsewhere(rows[i], kind), ())]
+
+
+def against_controls(
+    column: Column, cells: Sequence[Cell], scores: Sequence[Scores | None], beside: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], Pair]:
+    """Ranked rows less the null control beside them, each pair by its own variance: no other row of the board
+    decides whether a method beats doing nothing. Adjusted over these pairs."""
+    import numpy as np
+
+    if column.direction is None or not column.comparable or column.kind == "set":
+        return {}
+    states = [None if cell.estimate is None else cell.estimate.state for cell in cells]
+    quantile = 0.5 if column.average == "median" else None
+    found: dict[tuple[int, int], Pair] = {}
+    for i, c in beside:
+        ours, theirs = (scores[row] if states[row] == "ok" else None for row in (i, c))
+        if ours is not None and theirs is not None:
+            found[i, c] = compare_pair(ours, theirs, column.kind, quantile=quantile)  # type: ignore[arg-type]
+    adjusted = holm(np.array([pair.p for pair in found.values()])).tolist()
+    return {at: replace(pair, p_holm=p) for (at, pair), p in zip(found.items(), adjusted, strict=True)}
+
+
+def _like_control(view: View, i: int, rows: Sequence[Mapping[str, str]]) -> Iterator[Flag]:
+    """A row that is not separated as better than the null control beside it, or is separated as worse."""
+    column = view.column
+    for (row, c), pair in view.against.items():
+        if row != i or (pair.separated and (pair.difference > 0) == (column.direction == "higher")):
             continue
-        assert isinstance(ranking.pairs, PairList)
-        better = set(map(tuple, ranking.pairs.separated().tolist()))
-        for i in sorted(real):
-            for c in null_rows.get(_beside(rows[i], kind), ()):
-                ours, theirs = view.cells[i].estimate, view.cells[c].estimate
-                if (i, c) in better or None in (ranking.standings[i], ranking.standings[c]):
-                    continue
-                assert ours is not None
-                assert theirs is not None
-                found.append(
-                    (
-                        i,
-                        Flag(
-                            "like noise",
-                            f"{view.column.metric} is {_value(ours.value, view.column)}, of the control "
-                            f"{rows[c][kind]} {_value(theirs.value, view.column)}: not separated as better "
-                            "than a method that knows nothing. Either the method fails here, or the metric "
-                            "does not see what it does.",
-                        ),
-                    )
-                )
-    return found
+        ours, theirs = (_value(e.value if (e := view.cells[k].estimate) else None, column) for k in (i, c))
+        control = next(label for k, label in rows[c].items() if rows[i][k] != label)
+        said = f"{column.metric} is {ours}, of the control {control} {theirs}"
+        tested = words.tested(pair, column.scale)
+        if pair.separated:
+            yield Flag(
+                "worse than control",
+                f"{said}: separated as worse than this null method ({tested}). Look at the method's params "
+                "and whether it converged, and whether the metric rewards doing nothing.",
+            )
+        else:
+            yield Flag(
+                "like noise",
+                f"{said}: not separated as better than this null method ({tested}). Either the method fails "
+                "here, or the metric does not see what it does: look at its params, and at what the metric "
+                "measures.",
+            )
 
 
-def _beside(row: Mapping[str, str], kind: str) -> tuple[str, ...]:
+def _elsewhere(row: Mapping[str, str], kind: str) -> tuple[str, ...]:
     """Where a row stands, but for this coordinate."""
     return tuple(label for k, label in row.items() if k != kind)
 
@@ -200,5 +226,5 @@ def _head(column: Column) -> str:
 def _value(value: float | None, column: Column) -> str:
     if value is None:
         return "not a number"
-    shown = f"{column.scale * value:.3g}" if abs(value) < 1000 else count(round(value))
+    shown = significant(column.scale * value)
     return f"{shown} %" if column.unit == "%" else shown

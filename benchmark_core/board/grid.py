@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..store.cells import Cells, cells_in
-from .cells import COORDINATES, Seed
+from .cells import COORDINATES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,29 +19,52 @@ Pairs = tuple[tuple[str, str], ...]
 Head = tuple[str, Pairs]
 
 
+class Asked(NamedTuple):
+    """The cells of a column: of each row the keys of its seeds in ascending order, of their samples, and of
+    what was measured; empty where the column does not apply."""
+
+    keys: Sequence[tuple[str, ...]]
+    selections: Sequence[tuple[str, ...]]
+    results: Sequence[tuple[str, ...]]
+
+
 @dataclass(eq=False)
 class Grid:
-    """The cells of one block. rows, heads: in the order of the manifest."""
+    """The cells of one block. rows, heads: in the order of the manifest, and what `spans` calls them.
+
+    spans: for each head the cells of its column and their rows, by row and seed. selections, results: which
+    each cell has.
+    """
 
     block: Pairs
     cells: Cells
-    rows: dict[Pairs, int] = field(default_factory=dict)
-    heads: dict[Head, int] = field(default_factory=dict)
-    places: dict[tuple[int, int], Sequence[int]] = field(default_factory=dict)
+    rows: dict[Pairs, int]
+    heads: dict[Head, int]
+    spans: Mapping[int, tuple[np.ndarray, np.ndarray]]
+    selections: np.ndarray
+    results: np.ndarray
 
-    def seeds(self, head: Head, rows: Iterable[Pairs]) -> list[list[Seed]]:
-        """The seeds of a column, in ascending order, one list a row; empty where it does not apply."""
-        column, keys, places = self.heads[head], self.cells.keys, self.places
-        seeds, seed = self.cells.at["seed"]
-        selections, selection = self.cells.selections
-        results, result = self.cells.results
-        return [
-            [
-                Seed(seeds[seed[i]], keys[i], selections[selection[i]], results[result[i]])
-                for i in places.get((self.rows[row], column), ())
-            ]
-            for row in rows
-        ]
+    def asked(self, head: Head, rows: Sequence[Pairs]) -> Asked:
+        """A column, its rows in this order."""
+        import numpy as np
+
+        cells, lines = self.spans[self.heads[head]]
+        names = np.array([self.rows[row] for row in rows])
+        starts, ends = (np.searchsorted(lines, names, side) for side in ("left", "right"))
+        cuts = [slice(*cut) for cut in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+        def of_rows(values: Sequence[str], which: np.ndarray) -> list[tuple[str, ...]]:
+            ids: list[int] = which.tolist()
+            alike = (which == ids[0]).all()
+            listed = [values[ids[0]]] * len(ids) if alike else [values[i] for i in ids]
+            return [tuple(listed[cut]) for cut in cuts]
+
+        selections, results = self.cells.selections.values, self.cells.results.values
+        return Asked(
+            of_rows(self.cells.keys, cells),
+            of_rows(selections, self.selections[cells]),
+            of_rows(results, self.results[cells]),
+        )
 
 
 def grids_of(
@@ -69,21 +93,34 @@ def grids_of(
     blocks, block = _pairs(cells, which, [c for c in names if c == "dataset" and c in rows])
     lines, line = _pairs(cells, which, [c for c in names if c != "dataset" and c in rows])
     columns, column = _pairs(cells, which, ["metric", *(c for c in names if c not in rows)])
-    grids = [Grid(pairs, cells) for pairs in blocks]
     heads = [(pairs[0][1], pairs[1:]) for pairs in columns]
-    place = (block * len(lines) + line) * len(columns) + column
     seed = np.asarray(cells.at["seed"].values)[which["seed"]]
-    order = np.lexsort((seed, place))
-    ends = np.flatnonzero(np.diff(place[order], append=-1)) + 1
-    starts = [0, *ends[:-1].tolist()]
-    first = np.minimum.reduceat(order, starts)  # the cell of the place that the manifest names first
-    for p in np.argsort(first).tolist():
-        cut, at = order[starts[p] : ends[p]], order[starts[p]]
-        grid, r, c = grids[block[at]], int(line[at]), int(column[at])
-        grid.rows.setdefault(lines[r], r)
-        grid.heads.setdefault(heads[c], c)
-        grid.places[r, c] = found[cut].tolist()
-    return grids
+    order = np.lexsort((seed, line, column, block))
+    starts = np.flatnonzero(np.diff(block[order] * len(columns) + column[order], prepend=-1)).tolist()
+    spans: list[dict[int, tuple[np.ndarray, np.ndarray]]] = [{} for _ in blocks]
+    for start, end in pairwise([*starts, len(order)]):
+        some = order[start:end]
+        spans[block[some[0]]][int(column[some[0]])] = found[some], line[some]
+    interned = [np.asarray(of.which) for of in (cells.selections, cells.results)]
+    return [
+        Grid(
+            pairs,
+            cells,
+            {lines[i]: i for i in _first(line[block == b])},
+            {heads[i]: i for i in _first(column[block == b])},
+            spans[b],
+            *interned,
+        )
+        for b, pairs in enumerate(blocks)
+    ]
+
+
+def _first(codes: np.ndarray) -> list[int]:
+    """The distinct ones, in the order in which they appear."""
+    import numpy as np
+
+    kinds, first = np.unique(codes, return_index=True)
+    return kinds[np.argsort(first)].tolist()
 
 
 def _pairs(

@@ -4,14 +4,14 @@ go together across its defenses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..store import Store
 from .aggregate import WORST, boards_of, make_board
 from .correlation import correlate
-from .model import AcrossDefenses, Block, Cell, Column, Row, Table
+from .model import AcrossDefenses, Block, Cell, Column, Table
 
 _EXPLANATIONS = ("attribution", "counterfactual", "synthesis")
 
@@ -26,9 +26,9 @@ class Place:
     row: int
     cell: Cell
 
-    @property
-    def whole(self) -> Row:
-        return self.block.rows[self.row]
+    def is_one_of(self, controls: Collection[str]) -> bool:
+        """Its attack or its explainer is: of its row or of its column."""
+        return self.at.get("attack") in controls or self.at.get("explainer") in controls
 
     @property
     def value(self) -> float | None:
@@ -143,18 +143,20 @@ def across_defenses(tables: Sequence[Table], manifest: Mapping[str, Any]) -> tup
     chosen = headline(manifest, tables)
     if chosen.robust is None or chosen.explained is None:
         return ()
+    controls = set(manifest.get("controls", ()))
     robust, explained = headline_places(tables, chosen)
     rows = {
         (name, p.at["defense"]): p
         for name, places in by_model(robust).items()
         for p in places
-        if not p.whole.control and p.value is not None
+        if not p.is_one_of(controls) and p.value is not None
     }
     points: dict[tuple[str, str, str], list[tuple[Place, Place]]] = {}
     for name, places in by_model(explained).items():
         for p in places:
             x = rows.get((name, p.at["defense"]))
-            if x and p.at.get("on", "clean") == "clean" and not p.whole.control and p.value is not None:
+            clean = p.at.get("on", "clean") == "clean"
+            if x and clean and not p.is_one_of(controls) and p.value is not None:
                 points.setdefault((*name, p.at["explainer"]), []).append((x, p))
     return tuple(
         AcrossDefenses(

@@ -34,14 +34,13 @@ class Ranking:
     """The comparisons of one column. standings: one a row of the block, None where it is not ranked.
 
     of: how many rows are ranked. pairs: all comparisons (only the separated ones above 50 rows).
-    verdict: one sentence on the top. notes: sentences on seeds, samples and validity.
+    verdict: one sentence on the top.
     """
 
     standings: tuple[Standing | None, ...]
     of: int
     pairs: Sequence[Pair]
     verdict: str
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,12 +97,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """at: its coordinates. cells: one for each column of the block. control: a null method."""
+    """at: its coordinates. cells: one for each column of the block. control: a null method, or a reference:
+    what real data itself scores, never ranked."""
 
     at: Mapping[str, str]
     cells: tuple[Cell, ...]
     flags: tuple[Flag, ...] = ()
     control: bool = False
+    reference: bool = False
 
     @property
     def name(self) -> str:

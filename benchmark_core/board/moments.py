@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .scores import Kind, Scores, gathered, masks_of
+
 if TYPE_CHECKING:
     import numpy as np
-
-    from .statistics import Kind, Scores
 
 #: Bytes of centred scores that are held at a time.
 GROUP_BYTES = 256 * 2**20
@@ -109,9 +109,7 @@ def read(rows: Sequence[Scores], kind: Kind, out: Block) -> tuple[Sums, Sums | N
     import numpy as np
 
     z, c = out.z, out.c
-    seeds = z.shape[1]
-    arrays = [v for row in rows for v in row.values[:seeds]]
-    np.concatenate(arrays, out=z.reshape(-1), casting="unsafe")  # type: ignore[call-overload]
+    gathered(rows, z.shape[1], z)
     if kind == "bernoulli":
         np.sum(z, 1, out=c)
         return _counted(z.sum(2).astype(np.float64), c), None
@@ -153,8 +151,7 @@ def _conditional(rows: Sequence[Scores], out: Block) -> tuple[Sums, Sums]:
 
     y = out.z
     count, seeds, n = y.shape
-    masks = [np.ones(n, dtype=bool) if m is None else m for row in rows for m in row.valid[:seeds]]
-    v = np.concatenate(masks).reshape(y.shape)
+    v = masks_of(rows, seeds, n)
     counts = v.sum(2)
     shift = y.reshape(count, -1)[np.arange(count), v.reshape(count, -1).argmax(1)]
     y -= shift[:, None, None]

@@ -19,6 +19,7 @@ Order = Literal["same order", "other order", "order undecided"]
 _Z = 1.96
 _SHARE_TOLERANCE = 0.02
 _RELATIVE_TOLERANCE = 0.1
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,27 +92,34 @@ class Agreed:
     high: float | None
     unused_std: float | None
 
+    @property
+    def too_wide(self) -> bool:
+        """No value of ours with so wide an interval would be within the tolerance."""
+        return self.low is not None and self.high is not None and self.high - self.low > 2 * self.tolerance
+
 
 def compare_published(
     ours: float, low: float | None, high: float | None, theirs: Published, *, share: bool
 ) -> Agreed:
     """Ours m [L, H] against theirs v with standard error se: lo = (m-v) - sqrt((m-L)^2 + (1.96 se)^2), hi =
     (m-v) + sqrt((H-m)^2 + (1.96 se)^2). `within tolerance` if -delta <= lo and hi <= delta, `differs` if lo
-    > delta or hi < -delta, else, or without an interval, `cannot tell`. share: a share in [0, 1]."""
+    > delta or hi < -delta, else, or without an interval, `cannot tell`. The last bits of decimal numbers do
+    not decide. share: a share in [0, 1]."""
     default = theirs.tolerance is None
     given = None if theirs.tolerance is None else theirs.tolerance * theirs.scale
     delta = theirs.default_tolerance(share=share) if given is None else given
     unused = theirs.std * theirs.scale if theirs.std is not None and theirs.std_means is None else None
     v = theirs.value
-    if low is None or high is None:
+    if low is None or high is None or not math.isfinite(ours):
         return Agreed("cannot tell", ours, v, delta, default, None, None, unused)
     noise = _Z * theirs.standard_error
     lo = (ours - v) - math.hypot(ours - low, noise)
     hi = (ours - v) + math.hypot(high - ours, noise)
+    edge = delta + _ROUNDING * max(abs(ours), abs(v), delta)
     agreement: Agreement = "cannot tell"
-    if -delta <= lo and hi <= delta:
+    if -edge <= lo and hi <= edge:
         agreement = "within tolerance"
-    elif lo > delta or hi < -delta:
+    elif lo > edge or hi < -edge:
         agreement = "differs"
     return Agreed(agreement, ours, v, delta, default, lo, hi, unused)
 

@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .statistics import MIN_SEEDS_OF_SETS, Estimate, Kind, Scores, estimate_rows, quantile_of
+from .scores import Kind, Scores, quantile_of
+from .statistics import MIN_SEEDS_OF_SETS, Estimate, estimate_rows
 
 if TYPE_CHECKING:
     import numpy as np

@@ -104,27 +104,26 @@ def rank_pairs(
 
     sign = 1 if direction == "higher" else -1
     better = sign * pairs.signs()  # 1: the row is separated from the column's row and better
-    lows = 1 + (better < 0).sum(1)
-    highs = len(ranked) - (better > 0).sum(1)
-    goodness = []
+    lows = (1 + np.count_nonzero(better < 0, 1)).tolist()
+    highs = (len(ranked) - np.count_nonzero(better > 0, 1)).tolist()
+    places: list[tuple[float, str]] = []  # by estimate, then by name
     for row in ranked:
         estimate = estimates[row]
         if estimate is None or estimate.value is None:
             raise ValueError(f'row "{names[row]}" is ranked and has no estimate')
-        goodness.append(sign * estimate.value)
-    by_estimate = sorted(range(len(ranked)), key=lambda k: (-goodness[k], names[ranked[k]]))
-    runs = tie_groups((better != 0)[np.ix_(by_estimate, by_estimate)])
+        places.append((-sign * estimate.value, names[row]))
+    by_estimate = sorted(range(len(ranked)), key=places.__getitem__)
+    runs = tie_groups((better != 0)[by_estimate].take(by_estimate, axis=1))
     groups = [[by_estimate[place] for place in run] for run in runs]
     # Starts and ends of groups both ascend, so the groups of a row follow one another.
-    letters, places = [letter(g) for g in range(len(runs))], range(len(ranked))
-    first = np.searchsorted([run.stop for run in runs], places, side="right").tolist()
-    end = np.searchsorted([run.start for run in runs], places, side="right").tolist()
+    letters, every = [letter(g) for g in range(len(runs))], range(len(ranked))
+    first = np.searchsorted([run.stop for run in runs], every, side="right").tolist()
+    end = np.searchsorted([run.start for run in runs], every, side="right").tolist()
     standings: list[Standing | None] = [None] * len(names)
-    lows, highs = lows.tolist(), highs.tolist()
     for place, k in enumerate(by_estimate):
         ties = "".join(letters[first[place] : end[place]])
         standings[ranked[k]] = Standing(lows[k], highs[k], ties)
-    shown = sorted(range(len(ranked)), key=lambda k: (lows[k], -goodness[k], names[ranked[k]]))
+    shown = sorted(by_estimate, key=lows.__getitem__)
     rest = sorted(set(range(len(names))) - set(ranked), key=lambda row: names[row])
     return Ranking(
         tuple(ranked),
@@ -145,8 +144,8 @@ def tie_groups(separated: np.ndarray) -> list[range]:
     later = np.triu(separated, 1)
     first = np.where(later.any(1), later.argmax(1), rows)  # the first row after k that is separated from it
     end = np.minimum.accumulate(first[::-1])[::-1]
-    starts = [k for k in range(rows) if k == 0 or end[k] > end[k - 1]]
-    return [range(k, int(end[k])) for k in starts]
+    starts = np.flatnonzero(np.diff(end, prepend=-1) > 0)
+    return [range(*run) for run in zip(starts.tolist(), end[starts].tolist(), strict=True)]
 
 
 def letter(index: int) -> str:

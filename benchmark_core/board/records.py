@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from .across_table import across_json, defenses_json
 from .aggregate import COORDINATES
 from .formats import finite
+from .intervals import ALPHA
 from .model import Block, Cell, Column, Table
-from .statistics import ALPHA
-from .strips import notes_of, row_notes, rows_shown
+from .strips import notes_of, row_notes, rows_shown, verdict_of
 
 if TYPE_CHECKING:
     from .reproduction import Checked
@@ -130,7 +130,7 @@ def _comparisons(block: Block, i: int) -> dict[str, Any]:
         "ranked": ranking.of,
         "family": ranking.of * (ranking.of - 1) // 2,
         "alpha": ALPHA,
-        "verdict": ranking.verdict,
+        "verdict": verdict_of(block, i),
         "notes": row_notes(block, i),
         "pairs": [
             {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..store import Store
 from . import layout, words
-from .cells import COORDINATES, Reader, Seed, cells_of, kind_of, rule_of, shown
+from .cells import COORDINATES, Reader, Samples, cells_of, kind_of, rule_of, shown
 from .claims import Verdict, check_claim
 from .expected import Claim, Expected, PublishedValue, Spot, spots_of
 from .formats import Interval, ascii_text, show_interval
@@ -217,13 +217,14 @@ class _Checker:
         return CheckedOrder(name, text, order, _order_sentence(order, verdict), verdict)
 
     def _scores(self, spots: Mapping[str, Spot]) -> dict[str, Scores]:
-        """The scores of each label. Raises _Undecided unless a board would rank all of them."""
+        """The scores of each label. Raises _Undecided unless a board would rank all of them, or show them as
+        references."""
         for label, spot in spots.items():
             at = self.places[spot]
             estimate = at.cell.estimate
             if estimate is None or estimate.state in ("incomplete", "nan"):
                 raise _Undecided(f"{label}: {_why_missing(at.cell)}.")
-            if estimate.state != "ok":
+            if estimate.state not in ("ok", "reference"):  # each pair is compared on its own
                 share = estimate.share.value if estimate.share else None
                 said = {
                     "few-samples": words.few_samples(estimate.n),
@@ -231,7 +232,7 @@ class _Checker:
                     "low-validity": words.low_validity(share or 0.0),
                 }[estimate.state]
                 raise _Undecided(f"{label}: {said}")
-        used = [self._samples(self.places[spot].cell) for spot in spots.values()]
+        used = [self._samples_of(self.places[spot].cell) for spot in spots.values()]
         if any(one != used[0] for one in used):
             raise _Undecided("these rows were measured on different samples.")
         return {label: self._read(self.places[spot]) for label, spot in spots.items()}
@@ -246,9 +247,9 @@ class _Checker:
         assert worst is not None
         return rule.applied(worst)
 
-    def _samples(self, cell: Cell) -> list[tuple[int, Any]]:
-        seeds: list[Seed] = [self.seeds[key] for key in cell.keys[: cell.of]]
-        return [(one.seed, self.reader.samples(one.selection)) for one in seeds]
+    def _samples_of(self, cell: Cell) -> list[Samples | None]:
+        """Seed by seed. Seeds may share a record, so that it does not tell whose it is."""
+        return [self.reader.samples(self.seeds[key].selection) for key in cell.keys[: cell.of]]
 
     def _about(self, column: Column) -> Mapping[str, Any]:
         return self.manifest["metrics"][column.metric]
@@ -298,6 +299,8 @@ def render_checked(found: Checked, *, unicode: bool = True, width: int | None = 
                 notes.setdefault(note, []).append(v.name)
         for note, names in notes.items():
             lines += layout.wrapped(f"{note}  ({len(names)} of {len(found.values)} values)", width)
+        if any(v.verdict == "differs" for v in found.values):
+            lines += layout.wrapped(words.REPRODUCTION, width)
     for what, orders in (("published order", found.orders), ("claims", found.claims)):
         if orders:
             lines += ["", f"{found.board} · {what}"]
@@ -313,8 +316,8 @@ def _notes(value: CheckedValue) -> Iterator[str]:
     if agreed is None:
         yield value.sentence
         return
-    if agreed.low is None:
-        yield "Cannot tell: our value has no interval."
+    if agreed.agreement == "cannot tell":
+        yield words.published(agreed, agreed.low, agreed.high)
     if agreed.default:
         yield words.DEFAULT_TOLERANCE
     if agreed.unused_std is not None:

@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import ranks, words
+from .intervals import ALPHA
 from .model import Column, Pair, Ranking
 from .moments import Kept
 from .pairs import upper
-from .statistics import ALPHA, Estimate, Scores
+from .scores import Scores, Stacked
+from .statistics import Estimate
+from .strips import told_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,16 +38,11 @@ def rank(
     kind, direction = column.kind, column.direction
     found = ranks.rank_column(names, estimates, scores, kind, direction, quantile=quantile, kept=kept)  # type: ignore[arg-type]
     of = len(found.ranked)
-    notes: dict[str, None] = {}
-    for estimate in estimates:
-        if estimate is not None and estimate.state != "incomplete":
-            notes |= dict.fromkeys(words.notes(estimate, column.metric, column.kind))
     return Ranking(
         found.standings,
         of,
         _pairs(found, column.direction, every=of <= ALL_PAIRS),
-        words.verdict(column.metric, names, found),
-        tuple(notes),
+        words.verdict(told_name(column), names, found),
     )
 
 
@@ -103,14 +101,12 @@ def _pairs(found: ranks.Ranking, direction: str, *, every: bool) -> PairList:
     import numpy as np
 
     pairs, rows = found.pairs, np.asarray(found.ranked, dtype=np.intp)
-    a, b = upper(pairs.rows)
-    first, second = rows[a], rows[b]
-    separated = pairs.p_holm < ALPHA
-    ahead = (pairs.difference > 0) == (direction == "higher")
-    better = np.where(separated, np.where(ahead, first, second), -1)
-    kept = np.ones(len(a), dtype=bool) if every else separated
-    columns = (first, second, better, pairs.difference, pairs.low, pairs.high, pairs.p, pairs.p_holm)
-    return PairList(*(values[kept] for values in columns))
+    at = np.arange(len(pairs.p)) if every else np.flatnonzero(pairs.p_holm < ALPHA)
+    first, second = (rows[of[at]] for of in upper(pairs.rows))
+    difference, p_holm = pairs.difference[at], pairs.p_holm[at]
+    ahead = np.where((difference > 0) == (direction == "higher"), first, second)
+    better = np.where(p_holm < ALPHA, ahead, -1)
+    return PairList(first, second, better, difference, pairs.low[at], pairs.high[at], pairs.p[at], p_holm)
 
 
 def reordered(column: Column, order: Sequence[int]) -> Column:
@@ -143,3 +139,13 @@ def worst_of(scores: Sequence[Scores | None], *, higher: bool) -> Scores | None:
             values.append(worst.reduce([v for v in of_seed if v is not None]))
     same = all(s.same_samples for s in there)
     return Scores(values, [None] * len(values), min(s.samples for s in there), same)
+
+
+def worse(a: Stacked, b: Stacked, *, higher: bool) -> Stacked | None:
+    """The same of two attacks on all rows; None where they are not of one shape."""
+    import numpy as np
+
+    if a.values.shape != b.values.shape:
+        return None
+    worst = (np.minimum if higher else np.maximum)(a.values, b.values)
+    return Stacked(worst, None, min(a.samples, b.samples), a.same_samples and b.same_samples)

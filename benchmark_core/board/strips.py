@@ -20,6 +20,7 @@ STATE_NOTES = {
     "few-samples": f"few-samples (fewer than {MIN_SAMPLES})",
     "few-seeds": f"few-seeds (fewer than {MIN_SEEDS_OF_SETS}, one number each)",
     "low-validity": "low-validity (fewer than 95 % of the samples have a valid result)",
+    "reference": "reference (what real data itself scores)",
 }
 
 
@@ -86,8 +87,8 @@ def ties_text(ties: str) -> str:
 
 
 def flags_text(row: Row) -> str:
-    """The flags of a row, each once: `⚑ like noise`, or `ⓘ control` for a null method."""
-    control = ["ⓘ control"] if row.control else []
+    """The flags of a row, each once: `⚑ like noise`, `ⓘ control` for a null method, `ⓘ reference`."""
+    control = ["ⓘ reference" if row.reference else "ⓘ control"] if row.control else []
     return ", ".join(dict.fromkeys([*control, *(f"⚑ {flag.word}" for flag in row.flags)]))
 
 
@@ -120,6 +121,63 @@ def column_name(column: Column) -> str:
     """`accuracy % ↑`, `distance (median) ↓`."""
     median = "(median)" if column.average == "median" else ""
     return " ".join(part for part in (column.metric, median, column.unit, _ARROWS[column.direction]) if part)
+
+
+def told_name(column: Column) -> str:
+    """In a sentence: `implausibility (ecco, on pgd)`, the metric and what made that which it measures."""
+    made = [
+        producer_name(c, label)
+        for c, label in column.at.items()
+        if (c, label) != ("on", "clean") and (c in column.shown or c in ("attack", "explainer", "on"))
+    ]
+    return f"{column.metric} ({', '.join(made)})" if made else column.metric
+
+
+def verdict_of(block: Block, column: int) -> str:
+    """The first sentence about a column, and whether all at its top are controls; nothing where nothing is
+    ranked."""
+    ranking = block.columns[column].ranking
+    if ranking is None:
+        return ""
+    top = [row for row, s in zip(block.rows, ranking.standings, strict=True) if s is not None and s.low == 1]
+    if not top or not all(row.control for row in top):
+        return ranking.verdict
+    who = "It is a control" if len(top) == 1 else "All of them are controls"
+    return f"{ranking.verdict} {who}, which every method should beat."
+
+
+def board_verdict(block: Block) -> str:
+    """That of the column by which the rows are ranked, and if it separates none, what their order is."""
+    if block.ordered_by is None or (ranking := ranking_of(block)) is None:
+        return ""
+    said = verdict_of(block, block.ordered_by)
+    if ranking.of > 1 and not any(s and (s.low, s.high) != (1, ranking.of) for s in ranking.standings):
+        said += f" {words.ORDER_OF_ESTIMATES}"
+    return said
+
+
+def interval_over(column: Column, estimate: Estimate) -> Literal["", "seeds and samples", "samples", "seeds"]:
+    """What the interval of a cell rests on; nothing without one. Seeds that see samples of their own have no
+    components."""
+    if estimate.low is None:
+        return ""
+    return words.interval_over(column.kind, estimate.seeds, crossed=estimate.components is not None)
+
+
+def is_apart(block: Block, column: int) -> bool:
+    """Whether its rows were measured on different samples: one row alone was not."""
+    rows = sum(row.cells[column].estimate is not None for row in block.rows)
+    return rows > 1 and not block.columns[column].comparable
+
+
+def lacking(block: Block, rows: Sequence[int]) -> list[str]:
+    """The columns that lack cells of these rows, if others rank one of the rows; else nothing."""
+    ranked = any(c.ranking is not None and c.ranking.standings[r] for c in block.columns for r in rows)
+    return [
+        " · ".join([column.metric, *producers(column)])
+        for i, column in enumerate(block.columns)
+        if ranked and any(cell.done < cell.of for cell in (block.rows[r].cells[i] for r in rows))
+    ]
 
 
 def cells_text(column: Column, cells: Sequence[Cell]) -> list[str]:
@@ -222,8 +280,8 @@ def notes_of(block: Block) -> list[str]:
     """What the numbers above cannot say."""
     estimates = list(_estimates(block))
     notes = []
-    if (ranking := ranking_of(block)) is not None:
-        notes.append(ranking.verdict)
+    if verdict := board_verdict(block):
+        notes.append(verdict)
     if medians := dict.fromkeys(c.metric for c in block.columns if c.average == "median"):
         notes.append(f"Medians over the samples, not means: {', '.join(medians)}.")
     if states := [text for state, text in STATE_NOTES.items() if any(e.state == state for e in estimates)]:
@@ -231,11 +289,11 @@ def notes_of(block: Block) -> list[str]:
     if any(e.value is None and e.not_numbers for e in estimates):
         notes.append("NaN (k): k scores are not a number.")
     if missing := sum(row.of - row.done for row in block.rows):
-        rows = sum(row.done < row.of for row in block.rows)
-        notes.append(
-            f"Incomplete: {plural(missing, 'cell')} of {plural(rows, 'row')} missing; they are not ranked."
-        )
-    if other := [column_name(c) for c in block.columns if not c.comparable]:
+        rows = [r for r, row in enumerate(block.rows) if row.done < row.of]
+        by = lacking(block, rows)
+        they = f"not ranked by {words.listed(by, words.NAMES)}" if by else "they are not ranked"
+        notes.append(f"Incomplete: {plural(missing, 'cell')} of {plural(len(rows), 'row')} missing; {they}.")
+    if other := [column_name(c) for i, c in enumerate(block.columns) if is_apart(block, i)]:
         notes.append(f"Not comparable, measured on different samples: {', '.join(dict.fromkeys(other))}.")
     # what the suite ran: seeds whose scores are all equal count as one in a cell, and not here
     seeds = {cell.of for row in block.rows for cell in row.cells if cell.of and cell.done == cell.of}
@@ -277,7 +335,12 @@ def key_of(blocks: Sequence[tuple[Block, Sequence[int]]], *, across: bool) -> st
         "78 (2/3): two of three seeds are measured": any(0 < cell.done < cell.of for cell in cells),
         "–: not measured": any(cell.of and not cell.done for cell in cells),
         "·: does not apply": any(cell.estimate is None for cell in cells),
-        "ⓘ control: a null method, which every real one should beat": any(row.control for row in rows),
+        "ⓘ control: a null method, which every real one should beat": any(
+            row.control and not row.reference for row in rows
+        ),
+        "ⓘ reference: what real data itself scores; nothing has to beat it, and it is not ranked": any(
+            row.reference for row in rows
+        ),
         "wins-ties-losses: over datasets, rows it is separated from and better, not separated from, worse": (
             across
         ),

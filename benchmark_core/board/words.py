@@ -12,17 +12,17 @@ from typing import Literal
 from .claims import Verdict
 from .correlation import Correlation
 from .formats import count, fixed, plural, significant
+from .intervals import ALPHA
 from .pairs import Pair
 from .published import Agreed
-from .ranks import Ranking, Standing
+from .ranks import Ranking
 from .statistics import MIN_SAMPLES, MIN_SEEDS_OF_SETS, Estimate
 
-NOTHING_SEPARATED = (
-    "No two rows of this column can be separated; the order shown is the order of the estimates."
-)
+ORDER_OF_ESTIMATES = "The order shown is the order of the estimates."
 ONE_SEED = (
     "One seed: this holds for these trained models, not for the methods in general. Run 3 seeds or more."
 )
+REFERENCE = "A reference: what real data itself scores. Not ranked."
 TWO_SEEDS = "Two seeds: intervals over seeds are very wide. Run 3 seeds or more."
 EQUAL_SEEDS = "All {seeds} seeds gave equal scores: they count as one, and this holds for these runs."
 SEEDS_DOMINATE = (
@@ -35,7 +35,7 @@ MEAN_RANK_AXIS = "mean rank among these {k} rows"
 MEAN_RANKS = "Mean ranks are among these {k} rows: who leads depends on who else is on the board."
 DEFAULT_TOLERANCE = "The tolerance is a default; nobody declared one."
 REPRODUCTION = (
-    "A reproduction differs in code and settings too: this is a fact about two numbers, "
+    "A reproduction differs in code and settings too: `differs` is a fact about two numbers, "
     "not a verdict on either."
 )
 
@@ -46,10 +46,14 @@ NAMES = 4
 
 
 def show_p(p: float) -> str:
-    """Two digits: `0.73`, `0.0059`; `< 0.001` below."""
+    """Two digits: `0.73`, `0.0059`; `< 0.001` below. More next to 0.05, so that the two sides differ:
+    `0.0499`."""
     if p < 0.001:
         return "< 0.001"
-    return f"{p:.{max(1, 1 - math.floor(math.log10(p)))}f}"
+    digits = max(1, 1 - math.floor(math.log10(p)))
+    while float(f"{p:.{digits}f}") == ALPHA != p:
+        digits += 1
+    return f"{p:.{digits}f}"
 
 
 def decimals(low: float, high: float) -> int:
@@ -63,10 +67,14 @@ def decimals(low: float, high: float) -> int:
 
 
 def with_bounds(value: float, low: float | None, high: float | None) -> str:
-    """`0.812 [0.790, 0.835]`: one number of decimals for all three; three digits without an interval."""
+    """`0.812 [0.790, 0.835]`: one number of decimals for all three; three digits without an interval. Where
+    an end is infinite the other says how many."""
     if low is None or high is None:
         return significant(value)
-    places = decimals(low, high)
+    arms = [arm for arm in (value - low, high - value) if math.isfinite(arm)]
+    if not arms:
+        return f"{significant(value)} [{significant(low)}, {significant(high)}]"
+    places = decimals(low, high) if len(arms) == 2 else decimals(-arms[0], arms[0])
     return f"{fixed(value, places)} [{fixed(low, places)}, {fixed(high, places)}]"
 
 
@@ -74,6 +82,11 @@ def _equals(what: str, p: float) -> str:
     """`p = 0.73`, `p < 0.001`."""
     shown = show_p(p)
     return f"{what} {shown}" if shown.startswith("<") else f"{what} = {shown}"
+
+
+def tested(pair: Pair, scale: float) -> str:
+    """`difference 0.18 [0.14, 0.21], adjusted p = 0.0059`."""
+    return f"{_difference(pair, scale)}, {_equals('adjusted p', pair.p_holm)}"
 
 
 def _difference(pair: Pair, scale: float) -> str:
@@ -101,7 +114,7 @@ def verdict(metric: str, names: Sequence[str], ranking: Ranking) -> str:
     top = [names[row] for row in ranking.top]
     if ranked == 1:
         return f"Only {top[0]} is ranked on {metric}; there is nothing to compare it with."
-    if not (pairs.p_holm < 0.05).any():
+    if not (pairs.p_holm < ALPHA).any():
         data = f"{plural(pairs.seeds, 'seed')} and {plural(pairs.samples, 'sample')}"
         return f"No row can be separated from another on {metric} with {data}."
     if len(top) > 1:
@@ -126,22 +139,11 @@ def pair(a: str, b: str, metric: str, found: Pair, *, higher: bool, scale: float
 
 
 def tie(a: str, b: str, found: Pair, *, scale: float = 1.0) -> str:
-    p = _equals("adjusted p", found.p_holm)
-    return f"{a} and {b} cannot be separated with these data ({_difference(found, scale)}, {p})."
+    return f"{a} and {b} cannot be separated with these data ({tested(found, scale)})."
 
 
-def tie_group(names: Sequence[str]) -> str:
-    return f"These {count(len(names))} rows cannot be separated from each other: {', '.join(names)}."
-
-
-def rank(standing: Standing, rows: int) -> str:
-    shown = f"{standing.low}" if standing.low == standing.high else f"{standing.low}-{standing.high}"
-    better, worse = standing.low - 1, rows - standing.high
-    are = "row is" if better == 1 else "rows are"
-    return f"Rank {shown} of {rows}: {better} {are} separated as better, {worse} as worse."
-
-
-def footer(over: Literal["seeds and samples", "samples", "seeds"]) -> str:
+def footer(over: str) -> str:
+    """over: as interval_over says, of several columns where they differ."""
     return (
         f"Intervals: 95 %, over {over}. Ranks: at most a 5 % chance of any wrong separation in a column; "
         "columns are not corrected for each other."
@@ -173,6 +175,8 @@ def notes(estimate: Estimate, metric: str, kind: str, ran: int = 1) -> list[str]
         said.append(ONE_SEED)
     elif estimate.seeds == 2:
         said.append(TWO_SEEDS)
+    if estimate.state == "reference":
+        said.append(REFERENCE)
     if estimate.seeds == 1 < ran:
         said.append(EQUAL_SEEDS.format(seeds=ran))
     if estimate.state == "few-samples":
@@ -195,11 +199,13 @@ def few_samples(n: int) -> str:
     return f"Only {plural(n, 'sample')}: not ranked ({MIN_SAMPLES} are needed)."
 
 
-def incomplete(done: int, wanted: int, missing: str) -> str:
-    """missing: what is missing, and why (`seeds 1 and 3 timed out`)."""
+def incomplete(done: int, wanted: int, missing: str, columns: Sequence[str] = ()) -> str:
+    """missing: what is missing, and why (`seeds 1 and 3 timed out`). columns: those that lack cells, where
+    others rank the row."""
+    by = f" by {listed(columns)}" if columns else ""
     return (
         f"Incomplete: {count(done)} of {plural(wanted, 'cell')} ({missing}). "
-        "Not ranked; the ranks of the other rows do not use it."
+        f"Not ranked{by}; the ranks of the other rows do not use it."
     )
 
 
@@ -213,14 +219,14 @@ def no_valid_sample() -> str:
 
 def conditional(share: float) -> str:
     return (
-        f"Mean over the {_percent(share)} of samples with a valid result; "
+        f"Mean over the {percent(share)} of samples with a valid result; "
         "the others are missing and may be the harder ones."
     )
 
 
 def low_validity(share: float) -> str:
     return (
-        f"Valid on {_percent(share)} of samples (95 % are needed): shown, not ranked. "
+        f"Valid on {percent(share)} of samples (95 % are needed): shown, not ranked. "
         "Compare on common samples with `robex compare`."
     )
 
@@ -236,7 +242,7 @@ def different_samples(on_own: float, on_common: float) -> str | None:
     return None
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """A share below 1 never reads 100 %, and one below the limit of 95 % never reads 95 %."""
     digits = 1
     while digits < 6 and float(f"{100 * share:.{digits}f}") in (95.0, 100.0) and share not in (0.95, 1.0):
@@ -259,9 +265,13 @@ def claim(found: Verdict) -> str:
 def published(found: Agreed, low: float | None, high: float | None, *, scale: float = 1.0) -> str:
     """low, high: our interval. scale: into the unit that is shown."""
     if found.agreement == "cannot tell":
+        if math.isinf(found.ours):
+            return "Cannot tell: our value is infinite."
         if low is None or high is None:
             return "Cannot tell: our value has no interval."
-        return "Cannot tell: our interval is wider than the tolerance allows."
+        if found.too_wide:
+            return "Cannot tell: our interval is wider than the tolerance allows."
+        return "Cannot tell: our interval lies partly within the tolerance and partly outside."
     bounds = (None if b is None else scale * b for b in (low, high))
     ours = with_bounds(scale * found.ours, *bounds)
     word = "Within tolerance" if found.agreement == "within tolerance" else "Differs"

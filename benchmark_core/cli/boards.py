@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SuiteErrors
+from ..errors import Problem, SuiteErrors
 from ..suite import Source
 from . import output
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..plan.model import Plan
     from ..registry import Registry
     from ..store import Store
+    from ..suite.model import Board
+    from .options import SuiteCall
 
 #: Rows of a block that a terminal shows without being asked for more.
 DEFAULT_TOP = 20
@@ -42,9 +44,33 @@ def render_tables(
     return render(tables, form, width=width, top=top, unicode=unicode, **options)
 
 
-def check_expected_files(plan: Plan, registry: Registry) -> None:
-    """Read the `expected:` files of a suite's boards before anything runs. Raises SuiteErrors with all that
-    is wrong with them."""
+def planned(call: SuiteCall) -> tuple[Plan, Registry]:
+    """Read and plan a suite, the `expected:` files of its boards included, before anything runs. Raises
+    SuiteErrors with all that is wrong with them."""
+    from ..plan import build_plan
+
+    try:
+        suite, registry = call.read()
+        plan = build_plan(suite, registry)
+    except SuiteErrors as error:
+        boards = error.suite.boards if error.suite else ()
+        raise SuiteErrors([*error.problems, *_mistakes_of_form(boards)], error.suite) from None
+    _check_expected_files(plan, registry)
+    return plan, registry
+
+
+def _mistakes_of_form(boards: Iterable[Board]) -> Iterator[Problem]:
+    """What is wrong with expected files, whatever the suite will say."""
+    from ..board.expected import ExpectedErrors, check_form
+
+    for file in {board.expected for board in boards if board.expected and Path(board.expected).is_file()}:
+        try:
+            check_form(file)
+        except ExpectedErrors as error:
+            yield from error.problems
+
+
+def _check_expected_files(plan: Plan, registry: Registry) -> None:
     if not any(board.expected for board in plan.suite.boards):
         return
     from ..board import boards_of

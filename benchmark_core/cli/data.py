@@ -180,7 +180,8 @@ def _print(files: Sequence[dict[str, Any]]) -> None:
     for file in files:
         if file["state"] == "wrong":
             output.note(
-                f"{file['path']}: not the official file, whose sha256 is {file['sha256']}; remove it, then fetch it"
+                f"{file['path']}: not the official file, whose sha256 is {file['sha256']}; remove it, "
+                "then fetch it"
             )
 
 

@@ -96,11 +96,38 @@ def robex() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Run a command line and return its exit code. argv: the process goes on afterwards."""
+    code = _call(list(sys.argv[1:] if argv is None else argv))
+    if argv is None:
+        _let_end(code)
+    return code
+
+
+#: How long threads may go on after everything is done, seconds.
+_PATIENCE = 10.0
+
+
+def _let_end(code: int) -> None:
+    """A thread that some method left running would keep the process for ever."""
+    import threading
+
+    left = [t.name for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
+    if not left:
+        return
+
+    def end() -> None:
+        print(f"robex: left a thread behind that does not end: {left[0]}", file=sys.stderr)
+        os._exit(code)
+
+    timer = threading.Timer(_PATIENCE, end)
+    timer.daemon = True
+    timer.start()
+
+
+def _call(arguments: Sequence[str]) -> int:
     try:
         code = robex.main(
-            arguments, prog_name="robex", standalone_mode=False, terminal_width=_narrow_terminal()
+            list(arguments), prog_name="robex", standalone_mode=False, terminal_width=_narrow_terminal()
         )
         sys.stdout.flush()
         return code if isinstance(code, int) else 0

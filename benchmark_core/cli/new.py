@@ -38,6 +38,16 @@ _TYPES: Mapping[Kind, tuple[str, ...]] = {
     "metric": ("Count",),
     "model": ("Count",),
 }
+
+#: Where the example of each kind comes from.
+_CITES: Mapping[Kind, str] = {
+    "attack": "Goodfellow, Shlens, Szegedy: Explaining and harnessing adversarial examples, ICLR 2015",
+    "dataset": "drawn by this package",
+    "defense": "Bishop: Training with noise is equivalent to Tikhonov regularization, 1995",
+    "explainer": "Shrikumar, Greenside, Shcherbina, Kundaje: Not just a black box, 2016, arXiv:1605.01713",
+    "metric": "defined by this package",
+    "model": "Rumelhart, Hinton, Williams: Learning representations by back-propagating errors, 1986",
+}
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 path_option = click.option(
@@ -82,6 +92,7 @@ def plugin(name: str, kinds: tuple[Kind, ...], folder: str) -> int:
         "kinds": chosen,
         "method": {kind: methods.get(kind, "") for kind in OFFERED},
         "cls": {kind: f"{camel}{kind.capitalize()}" for kind in chosen},
+        "cite": _CITES,
         "imports": sorted({"MethodSpec", "hookimpl", *(t for kind in chosen for t in _TYPES[kind])}),
     }
     names = {"package": package, "gitignore": ".gitignore", "suite.yaml": f"{name}.yaml"}

@@ -56,18 +56,15 @@ def command(
 
     Estimates come from the times of earlier records in the store.
     """
-    from ..plan import build_plan
-    from .boards import check_expected_files
+    from .boards import planned
 
     call = SuiteCall(suite_file, settings, samples, seeds, plugins)
-    suite, registry = call.read()
-    plan = build_plan(suite, registry)
-    check_expected_files(plan, registry)
+    plan, registry = planned(call)
     opened = find_store(store)
     todo = plan.needed(opened.has if opened else lambda key: False)
     past = Past.of(opened)
     lacking = needed(todo.values(), registry)
-    warnings = list(wide_balls(suite, registry))
+    warnings = list(wide_balls(plan.suite, registry))
     if as_json:
         download = {spec.name: missing(spec) for spec in lacking}
         output.say_json(_json(plan, todo, past) | {"download": download, "warnings": warnings})
@@ -81,7 +78,7 @@ def command(
         output.say(f"Run it: {call.command('run', store)}")
     else:
         output.say_wrapped(f"Nothing to run: everything is in {store}.")
-        output.say(f"Boards: {_boards_command(call, suite, opened, store)}")
+        output.say(f"Boards: {_boards_command(call, plan.suite, opened, store)}")
     return 0
 
 

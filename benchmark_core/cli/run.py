@@ -52,17 +52,14 @@ def command(
     Everything that finishes is kept: Ctrl-C loses at most what is under way, and the same command goes on.
     Boards go to stdout, progress to stderr. Exit code 1 when something failed.
     """
-    from ..plan import build_plan
     from ..run.session import run_plan
     from ..store import Store
-    from .boards import check_expected_files
+    from .boards import planned
     from .data import needed, needed_lines
     from .progress import display_for
 
     call = SuiteCall(suite_file, settings, samples, seeds, plugins)
-    suite, registry = call.read()
-    plan = build_plan(suite, registry)
-    check_expected_files(plan, registry)
+    plan, registry = planned(call)
     opened = Store(store)
     display = display_for(quiet=quiet, as_json=as_json)
     if not quiet and not as_json:

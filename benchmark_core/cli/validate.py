@@ -37,15 +37,12 @@ def command(suite_files: tuple[str, ...], plugins: tuple[str, ...], as_json: boo
 
 
 def _check(file: str, plugins: tuple[str, ...]) -> dict[str, Any]:
-    from ..plan import build_plan
-    from .boards import check_expected_files
+    from .boards import planned
     from .plan import wide_balls
 
     problems: list[Problem] = []
     try:
-        suite, registry = SuiteCall(file, plugins=plugins).read()
-        plan = build_plan(suite, registry)
-        check_expected_files(plan, registry)
+        plan, registry = planned(SuiteCall(file, plugins=plugins))
     except SuiteErrors as error:
         problems = error.problems
     except RobexError as error:
@@ -55,9 +52,9 @@ def _check(file: str, plugins: tuple[str, ...]) -> dict[str, Any]:
         return {
             "file": file,
             "ok": True,
-            "suite": suite.name,
+            "suite": plan.suite.name,
             "summary": summary,
-            "warnings": list(wide_balls(suite, registry)),
+            "warnings": list(wide_balls(plan.suite, registry)),
             "messages": [],
             "problems": [],
         }

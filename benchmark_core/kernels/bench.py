@@ -1,7 +1,7 @@
 """How fast the operations are on this device: every bench case by every provider, beside what the device can
 do at best, measured in the same run. Rows are only made of what ran.
 
-Providers: `ours` is what methods call (the Triton program on CUDA, the reference on CPU), `eager` the
+Providers: `ours` is what methods call (the Triton program on CUDA, on CPU mostly the reference), `eager` the
 reference, `compile` the reference through torch.compile, `peer` another library on the CPU.
 """
 
@@ -109,7 +109,7 @@ def prepared(case: Case, provider: str, args: tuple[Any, ...]) -> Callable[[], A
             raise Skipped("ours on CUDA needs triton")
         return functools.partial(op, *args)
     if provider == "eager":
-        if cpu:
+        if cpu and op.cpu is op.reference:
             raise Skipped("eager is ours on the CPU")
         return functools.partial(op.reference, *args)
     if provider == "compile":

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from .dispatch import FUSED, Op, jit, tl
+from .dispatch import FUSED, Op, jit, tl, work_dtype
 from .patches import touched_tile
 
 TAPS, SIGMA = 5, 1.5
@@ -35,7 +35,7 @@ def blur_adjust(lam: Tensor, w: Tensor, q: float, *, sigma: float = SIGMA) -> Te
 
 
 def _blur_adjust(lam: Tensor, w: Tensor, q: float, sigma: float) -> Tensor:
-    work = lam if lam.dtype in (torch.float32, torch.float64) else lam.to(torch.float32)
+    work = lam.to(work_dtype(lam))
     mask = (w != 0).any(1).to(work)
     rows, columns = (_band(size, sigma, work) for size in w.shape[2:])
     blurred = rows @ (mask @ columns.T)

@@ -109,6 +109,11 @@ def next_power_of_2(n: int) -> int:
     return 1 << (n - 1).bit_length() if n > 1 else 1
 
 
+def work_dtype(x: Tensor) -> torch.dtype:
+    """What references compute in: float32 for half precision."""
+    return torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
+
+
 def row_tile(features: int) -> dict[str, Any]:
     """Launch options of a program that holds whole rows in registers: ROWS of BLOCK >= features, 8
     elements a thread."""
@@ -130,8 +135,16 @@ def periodic(x: Tensor, *bounds: Tensor) -> tuple[Any, ...]:
 
 @jit
 def periodic_index(start, j, period):
-    """(start + j) % period, with one 64-bit division a program."""
-    return ((start % period).to(tl.int32) + j) % period
+    """(start + j) % period, with one 64-bit division a program where the period has 31 bits."""
+    first = (start % period).to((tl.full((), 0, tl.int32) + period).dtype)
+    return (first + j) % period
+
+
+@jit
+def clip(x, low, high):
+    """x in [low, high]. NaN stays NaN, which a GPU's max and min drop unless they are told."""
+    x = tl.maximum(x, low, propagate_nan=tl.PropagateNan.ALL)
+    return tl.minimum(x, high, propagate_nan=tl.PropagateNan.ALL)
 
 
 class Op:
@@ -145,8 +158,10 @@ class Op:
         argument.
     backward: (args, output, *grad_outputs) -> a gradient or None for each argument; `reference_backward`
         differentiates the reference. Left out: no gradient.
+    cpu: same signature and result; what CPU tensors take where a library beats the reference. Left out: the
+        reference.
 
-    Calling it takes the reference on CPU (no operator between, its autograd as it is), the operator else.
+    Calling it takes `cpu` on CPU (no operator between, autograd as it is), the operator else.
     The operator's results never share memory with its arguments.
     """
 
@@ -158,11 +173,13 @@ class Op:
         *,
         fake: Callable[..., Any] | None = None,
         backward: Callable[..., tuple[Any, ...]] | None = None,
+        cpu: Callable[..., Any] | None = None,
     ) -> None:
         if name in OPS:
             raise ValueError(f"there is an operation {name!r} already")
         OPS[name] = self
         self.name, self.reference, self.launch = name, reference, triton
+        self.cpu = cpu or reference
         self.operator = torch.library.custom_op(
             f"robex::{name}", reference, mutates_args=(), device_types="cpu"
         )
@@ -174,7 +191,7 @@ class Op:
 
     def __call__(self, *args: Any) -> Any:
         if not any(isinstance(a, Tensor) and a.is_cuda for a in args):
-            return self.reference(*args)
+            return self.cpu(*args)
         return self.operator(*(a.contiguous() if isinstance(a, Tensor) else a for a in args))
 
     def triton(self, *args: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .dispatch import Op, blocks, jit, row_tile, tl
+from .dispatch import Op, blocks, jit, row_tile, tl, work_dtype
 
 MAX_ROW = 4096
 """Entries of a row that one program sorts in registers; longer rows take the reference."""
@@ -14,16 +14,16 @@ MAX_ROW = 4096
 def gini(a: Tensor) -> Tensor:
     """G = sum_i (2i - d - 1) a_(i) / (d sum_i a_i), a_(1) <= ... <= a_(d): (n,).
 
-    a: (n, d), entries >= 0 with a positive sum per row. G = 0 when all entries are equal, 1 - 1/d when one
-    entry holds everything; G does not change when a row is scaled. It equals the mean absolute difference
-    sum_ij |a_i - a_j| / (2 d sum_i a_i), in O(d log d).
+    a: (n, d), entries >= 0; a row whose sum is 0, infinite or NaN has none (NaN). G = 0 when all entries are
+    equal, 1 - 1/d when one entry holds everything; G does not change when a row is scaled. It equals the mean
+    absolute difference sum_ij |a_i - a_j| / (2 d sum_i a_i), in O(d log d).
     """
     return _GINI(a)
 
 
 def _gini(a: Tensor) -> Tensor:
     d = a.shape[1]
-    work = torch.float32 if a.dtype in (torch.float16, torch.bfloat16) else a.dtype
+    work = work_dtype(a)
     ordered = a.to(work).sort(dim=1).values
     rank = torch.arange(1 - d, d, 2, dtype=work, device=a.device)
     return ((ordered @ rank) / (d * ordered.sum(1))).to(a.dtype)
@@ -36,9 +36,9 @@ def _gini_program(a, out, n, d, ROWS: tl.constexpr, BLOCK: tl.constexpr):
     rows = r[:, None]
     # empty places sort to the end; a row of zeros where there is no row
     empty = tl.where(i < d, 0.0, float("inf"))
-    values = tl.load(a + rows * d + i, mask=(rows < n) & (i < d), other=0.0).to(tl.float32) + empty
-    ordered = tl.where(i < d, tl.sort(values, dim=1), 0.0)
-    total = tl.sum(ordered, axis=1)
+    values = tl.load(a + rows * d + i, mask=(rows < n) & (i < d), other=0.0).to(tl.float32)
+    total = tl.sum(values, axis=1)  # before they are sorted, which may lose NaN
+    ordered = tl.where(i < d, tl.sort(values + empty, dim=1), 0.0)
     ranked = tl.sum(ordered * (2 * i - (d - 1)).to(tl.float32), axis=1)
     tl.store(out + r, (ranked / (d * total)).to(out.dtype.element_ty), mask=r < n)
 

@@ -105,8 +105,9 @@ def _smallest_of(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _blocks(q: Tensor, chunk: int) -> tuple[Tensor, ...]:
-    """Queries in parts small enough to meet many points at once."""
-    return q.split(max(1, min(256, math.isqrt(chunk))))
+    """Queries in parts small enough to meet many points at once; in few features, where selecting takes the
+    time, so small that their distances stay in a cache."""
+    return q.split(max(1, min(64 if q.shape[1] <= DIRECT_FEATURES else 256, math.isqrt(chunk))))
 
 
 def _by_differences(q: Tensor, p: Tensor, k: int, chunk: int, order: float) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,6 +31,7 @@ def count_components(mask: Tensor, connectivity: int = 4) -> Tensor:
     """The number of connected regions of every mask: (n,) int64. mask: (n, H, W) bool.
 
     connectivity: 4 joins pixels that share an edge, 8 also those that share a corner.
+    On the CPU scipy counts them, in one call for the batch.
     Raises ValueError for another connectivity, shape or dtype.
     """
     if connectivity not in (4, 8):
@@ -102,6 +105,22 @@ def _edges(mask: Tensor, run: Tensor, connectivity: int) -> Iterator[tuple[Tenso
 def _shifted(mask: Tensor) -> Tensor:
     """What the pixel to the left holds; False at the border."""
     return torch.nn.functional.pad(mask, (1, 0))[..., :-1]
+
+
+def _labelled(mask: Tensor, connectivity: int) -> Tensor:
+    """As `_count_components`, several times as fast on a CPU: scipy labels many images as one picture, with a
+    blank row below each, small enough for a cache."""
+    from scipy import ndimage
+
+    label: Any = ndimage.label  # numbers regions from 1 on, from the first row to the last
+    structure = np.ones((3, 3)) if connectivity == 8 else None
+    images = max(1, (1 << 18) // max(1, mask[:1].numel()))
+    counts = []
+    for part in torch.nn.functional.pad(mask, (0, 0, 0, 1)).split(images):
+        numbers = label(part.flatten(0, 1).numpy(), structure)[0]
+        last = np.maximum.accumulate(numbers.reshape(part.shape).max((1, 2), initial=0))
+        counts.append(np.diff(last, prepend=0))
+    return torch.from_numpy(np.concatenate(counts)).to(torch.int64)
 
 
 # --- the programs ----------------------------------------------------------------------------------------
@@ -223,4 +242,6 @@ def _per_image(x: Tensor, option: int) -> Tensor:
 
 
 _PATCH_COUNT = Op("patch_count", _patch_count, _patch_triton, fake=_per_image)
-_COUNT_COMPONENTS = Op("count_components", _count_components, _components_triton, fake=_per_image)
+_COUNT_COMPONENTS = Op(
+    "count_components", _count_components, _components_triton, fake=_per_image, cpu=_labelled
+)

@@ -108,7 +108,7 @@ def _points_program(x, baseline, alpha, out, n, period, K, NODES: tl.constexpr, 
     inside = start + j < n
     a = tl.load(x + start + j, mask=inside).to(tl.float32)
     b = tl.load(baseline + periodic_index(start, j, period), mask=inside).to(tl.float32)
-    first = tl.program_id(1) * NODES
+    first = tl.program_id(1).to(tl.int64) * NODES
     for k in range(first, min(first + NODES, K)):
         t = tl.load(alpha + k).to(tl.float32)
         # as torch.lerp: from the nearer end

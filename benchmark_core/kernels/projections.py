@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..random import SampleRandom
+from .dispatch import work_dtype
 
 
 def feature_dims(d: Tensor) -> tuple[int, ...]:
@@ -40,16 +41,18 @@ def project_l1(d: Tensor, eps: float) -> Tensor:
 
     Source: Duchi, Shalev-Shwartz, Singer, Chandra: Efficient projections onto the l1-ball (ICML 2008).
     """
-    a = d.flatten(1).abs()
-    # theta moves with u, so u may be shifted: with the largest at 0 the sums do not swallow a small eps
-    largest = a.amax(1, keepdim=True)
-    u = (a - largest).sort(dim=1, descending=True).values
-    k = torch.arange(1, a.shape[1] + 1, dtype=d.dtype, device=d.device)
-    bound = (u.cumsum(1) - eps) / k
-    rho = (u > bound).sum(1, keepdim=True).clamp_min(1)  # 0 only for eps = 0, where rho = 1 gives p = 0
-    p = d.flatten(1).sign() * (a - largest - bound.gather(1, rho - 1)).clamp_min(0)
+    flat = d.flatten(1)
+    a = flat.to(work_dtype(d)).abs()
     inside = a.sum(1, keepdim=True) <= eps
-    return torch.where(inside, d.flatten(1), p).view_as(d)
+    # theta moves with u, so u may be shifted: with the largest at 0 the sums do not swallow a small eps; what
+    # is eps below the largest becomes 0, however large it is
+    a -= a.amax(1, keepdim=True)
+    u = a.clamp_min(-eps).sort(dim=1, descending=True).values
+    k = torch.arange(1, a.shape[1] + 1, dtype=a.dtype, device=d.device)
+    bound = u.cumsum(1).sub_(eps).div_(k)
+    rho = (u > bound).sum(1, keepdim=True).clamp_min(1)  # 0 only for eps = 0, where rho = 1 gives p = 0
+    p = a.sub_(bound.gather(1, rho - 1)).clamp_min_(0).copysign_(flat)
+    return torch.where(inside, flat, p.to(d.dtype)).view_as(d)
 
 
 PROJECTIONS = {"linf": project_linf, "l2": project_l2, "l1": project_l1}

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .dispatch import EXACT, Op, blocks, jit, periodic, periodic_index, row_tile, tl
+from .dispatch import EXACT, Op, blocks, clip, jit, periodic, periodic_index, row_tile, tl, work_dtype
 
 Bound = Tensor | float
 
@@ -49,33 +49,33 @@ def _check_power(p: float) -> None:
 
 
 def _tensors(y: Tensor, *bounds: Bound) -> list[Tensor]:
-    work = {"dtype": _work(y), "device": y.device}
+    work = {"dtype": work_dtype(y), "device": y.device}
     return [b.to(**work) if isinstance(b, Tensor) else torch.full((), b, **work) for b in bounds]
 
 
-def _work(y: Tensor) -> torch.dtype:
-    return torch.float32 if y.dtype in (torch.float16, torch.bfloat16) else y.dtype
-
-
 def _step(w: Tensor, g: Tensor, alpha: float, tau: Tensor, low: Tensor, high: Tensor, p: float) -> Tensor:
-    y = torch.sub(w.to(_work(w)), g.to(_work(w)), alpha=alpha)
+    y = torch.sub(w.to(work_dtype(w)), g.to(work_dtype(w)), alpha=alpha)
     return _prox(y, tau, low, high, p).to(w.dtype)
 
 
 def _prox(y: Tensor, tau: Tensor, low: Tensor, high: Tensor, p: float) -> Tensor:
-    work, t, low, high = (v.to(_work(y)) for v in (y, tau, low, high))
+    work, t, low, high = (v.to(work_dtype(y)) for v in (y, tau, low, high))
     if p == 1:  # convex and separable: clipping the free minimiser is exact
         return _soft(work, t).clamp(low, high).to(y.dtype)
     z = work.clamp(low, high)
     if p == 0:
-        return torch.where(work.square() - (work - z).square() > 2 * t, z, 0).to(y.dtype)
-    w = _FREE[p](work, t).clamp(low, high)
-    best, least = torch.zeros_like(work), work.square() / 2
-    for point in (w, z):
-        value = (work - point).square() / 2 + t * point.abs() ** p
+        return torch.where(_gain(work, z) <= 2 * t, 0, z).to(y.dtype)
+    best, least = torch.where(work.abs() < math.inf, 0, z), torch.zeros_like(work)
+    for point in (_FREE[p](work, t).clamp(low, high), z):
+        value = t * point.abs() ** p - _gain(work, point) / 2
         better = value < least
         best, least = torch.where(better, point, best), torch.where(better, value, least)
     return best.to(y.dtype)
+
+
+def _gain(y: Tensor, z: Tensor) -> Tensor:
+    """y^2 - (y - z)^2 = z (2 y - z), without cancellation: what z saves of the distance to y against 0."""
+    return (y - z).add_(y).mul_(z)
 
 
 def _soft(y: Tensor, tau: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ def group_soft_threshold(y: Tensor, tau: Bound, dims: tuple[int, ...]) -> Tensor
 
 
 def _group(y: Tensor, tau: Tensor, dims: list[int]) -> Tensor:
-    work = y.to(_work(y))
+    work = y.to(work_dtype(y))
     norm = torch.linalg.vector_norm(work, dim=dims, keepdim=True)
     scale = torch.where(norm > tau, 1 - tau / torch.where(norm > 0, norm, 1), 0)
     return (work * scale).to(y.dtype)
@@ -143,9 +143,9 @@ def topk_box_projection(
 
 
 def _topk(y: Tensor, m: int, low: Tensor, high: Tensor, channels: bool) -> Tensor:
-    work, low, high = (v.to(_work(y)) for v in (y, low, high))
+    work, low, high = (v.to(work_dtype(y)) for v in (y, low, high))
     z = work.clamp(low, high)
-    gain = work.square() - (work - z).square()
+    gain = torch.where(z == 0, 0, _gain(work, z))  # of infinite y too
     if channels:
         gain = gain.sum(1, keepdim=True)
     flat = gain.flatten(1)
@@ -167,13 +167,13 @@ def _minimiser(y, tau, low, high, POWER: tl.constexpr):
     s^4 - |y| s + 2 tau / 3 (p = 2/3), where it is a minimum. Newton's steps fall to it from |y|^(1/2) or
     |y|^(1/3) and end in float32 after five; below the threshold, where there is none, 0 is better anyway.
     """
-    z = tl.minimum(tl.maximum(y, low), high)
+    z = clip(y, low, high)
     a = tl.abs(y)
     if POWER == 0:
-        best = tl.where(y * y - (y - z) * (y - z) > 2 * tau, z, 0.0)
+        best = tl.where(_gained(y, z) <= 2 * tau, 0.0, z)
     elif POWER == 3:
-        w = tl.maximum(a - tau, 0.0)
-        best = tl.minimum(tl.maximum(tl.where(y < 0, -w, w), low), high)
+        w = tl.where(a <= tau, 0.0, a - tau)
+        best = clip(tl.where(y < 0, -w, w), low, high)
     else:
         if POWER == 1:
             s = tl.sqrt(a)
@@ -189,21 +189,25 @@ def _minimiser(y, tau, low, high, POWER: tl.constexpr):
                 slope = tl.maximum(4 * s * s * s - a, 1e-37)
                 s = tl.maximum(s - ((s * s * s - a) * s + tau / 1.5) / slope, least_s)
             w = s * s * s
-        w = tl.minimum(tl.maximum(tl.where(y < 0, -w, w), low), high)
-        best = tl.zeros_like(y)
-        least = y * y / 2
+        w = clip(tl.where(y < 0, -w, w), low, high)
         value = _objective(y, w, tau, POWER)
-        best = tl.where(value < least, w, best)
-        least = tl.minimum(value, least)
+        best = tl.where(value < 0, w, tl.where(a < float("inf"), 0.0, z))
+        least = tl.where(value < 0, value, 0.0)
         best = tl.where(_objective(y, z, tau, POWER) < least, z, best)
     return best
 
 
 @jit
+def _gained(y, z):
+    return tl.where(z == 0, 0.0, z * (y + (y - z)))
+
+
+@jit
 def _objective(y, w, tau, POWER: tl.constexpr):
+    """Less that of 0."""
     a = tl.abs(w)
     size = tl.sqrt(a) if POWER == 1 else tl.exp2(tl.log2(a) / 1.5)
-    return (y - w) * (y - w) / 2 + tau * size
+    return tau * size - _gained(y, w) / 2
 
 
 @jit
@@ -253,10 +257,12 @@ def _topk_program(
         i = (r * CHANNELS + c) * features + j
         k = periodic_index(r * CHANNELS * features, c * features + j, period)
         a = tl.load(y + i, mask=inside, other=0.0).to(tl.float32)
-        z = tl.maximum(a, tl.load(low + k, mask=inside, other=0.0).to(tl.float32))
-        z = tl.minimum(z, tl.load(high + k, mask=inside, other=0.0).to(tl.float32))
-        gain += a * a - (a - z) * (a - z)
-    bits = tl.where(inside, tl.maximum(gain, 0.0).to(tl.int32, bitcast=True), -1)
+        least = tl.load(low + k, mask=inside, other=0.0).to(tl.float32)
+        z = clip(a, least, tl.load(high + k, mask=inside, other=0.0).to(tl.float32))
+        gain += _gained(a, z)
+    bits = tl.abs(gain).to(tl.int32, bitcast=True)  # no negative zero
+    bits = tl.where(gain == gain, bits, 2147483647)  # NaN first
+    bits = tl.where(inside, bits, -1)
     kth = tl.zeros([ROWS, 1], tl.int32)
     for b in range(31):
         more = kth | (1 << (30 - b))
@@ -269,8 +275,8 @@ def _topk_program(
         i = (r * CHANNELS + c) * features + j
         k = periodic_index(r * CHANNELS * features, c * features + j, period)
         a = tl.load(y + i, mask=inside, other=0.0).to(tl.float32)
-        z = tl.maximum(a, tl.load(low + k, mask=inside, other=0.0).to(tl.float32))
-        z = tl.minimum(z, tl.load(high + k, mask=inside, other=0.0).to(tl.float32))
+        least = tl.load(low + k, mask=inside, other=0.0).to(tl.float32)
+        z = clip(a, least, tl.load(high + k, mask=inside, other=0.0).to(tl.float32))
         tl.store(out + i, tl.where(keep, z, 0.0).to(out.dtype.element_ty), mask=inside)
 
 

@@ -14,7 +14,18 @@ import math
 import torch
 from torch import Tensor
 
-from .dispatch import EXACT, Op, blocks, jit, next_power_of_2, periodic, periodic_index, row_tile, tl
+from .dispatch import (
+    EXACT,
+    Op,
+    blocks,
+    clip,
+    jit,
+    next_power_of_2,
+    periodic,
+    periodic_index,
+    row_tile,
+    tl,
+)
 from .projections import feature_dims, project_l1, project_l2
 
 MAX_ROW = 8192
@@ -26,6 +37,20 @@ def linf_step(
 ) -> Tensor:
     """clip(x_k + alpha sign(g)) to [x - eps, x + eps] and [lower, upper]: (n, *shape)."""
     return _LINF(x_k, g, x, alpha, eps, lower, upper)
+
+
+def linf_bounds(x: Tensor, eps: float, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    """The ball within the box, (n, *shape) each: both hold x, so that one clip does for two."""
+    least, most = x - eps, x + eps
+    return torch.maximum(least, lower, out=least), torch.minimum(most, upper, out=most)
+
+
+def linf_step_(x_k: Tensor, g: Tensor, alpha: float, least: Tensor, most: Tensor) -> Tensor:
+    """`linf_step` with kept `linf_bounds`, for many steps on a CPU: (n, *shape). g is overwritten.
+
+    On a GPU `linf_step` makes one pass over memory and reads less.
+    """
+    return torch.add(x_k, g.sign_(), alpha=alpha).clamp_(least, most)
 
 
 def l2_step(
@@ -105,8 +130,7 @@ def _linf_program(x_k, g, x, lower, upper, out, alpha, eps, n, period, BLOCK: tl
     c = tl.load(x + i, mask=inside).to(tl.float32)
     sign = tl.where(b > 0, 1.0, tl.where(b < 0, -1.0, 0.0))
     moved = a + alpha * sign
-    moved = tl.minimum(tl.maximum(moved, c - eps), c + eps)
-    moved = tl.minimum(tl.maximum(moved, low), high)
+    moved = clip(clip(moved, c - eps, c + eps), low, high)
     tl.store(out + i, moved.to(out.dtype.element_ty), mask=inside)
 
 
@@ -124,18 +148,18 @@ def _row_program(
     c = tl.load(x + i, mask=inside, other=0.0).to(tl.float32)
     e = tl.load(x_k + i, mask=inside, other=0.0).to(tl.float32) - c
     largest = tl.max(tl.abs(b), axis=1, keep_dims=True)
-    b = b / tl.where(largest > 0, largest, 1.0)
+    b = b / tl.where(largest == 0, 1.0, largest)
     norm = tl.sqrt(tl.sum(b * b, axis=1, keep_dims=True))
-    d = e + alpha * (b / tl.where(norm > 0, norm, 1.0))
+    d = e + alpha * (b / tl.where(norm == 0, 1.0, norm))  # one NaN makes the sample NaN, as in the reference
     if L1:
         d = _project_l1(d, eps)
     else:
         size = tl.sqrt(tl.sum(d * d, axis=1, keep_dims=True))
-        d = d * tl.where(size <= eps, 1.0, eps / tl.where(size > 0, size, 1.0))
+        d = d * tl.where(size <= eps, 1.0, eps / size)
     box = periodic_index(r * features, j, period)
     low = tl.load(lower + box, mask=inside).to(tl.float32)
     high = tl.load(upper + box, mask=inside).to(tl.float32)
-    moved = tl.minimum(tl.maximum(c + d, low), high)
+    moved = clip(c + d, low, high)
     tl.store(out + i, moved.to(out.dtype.element_ty), mask=inside)
 
 
@@ -159,8 +183,10 @@ def _project_l1(d, eps):
         dropped = tl.max((left < count).to(tl.int32))
         count = left
     p = tl.maximum(u - theta, 0.0)
-    inside = tl.sum(a, axis=1, keep_dims=True) <= eps
-    return tl.where(inside, d, tl.where(d < 0, -p, p))
+    size = tl.sum(a, axis=1, keep_dims=True)
+    broken = (size != size) | (largest == float("inf"))
+    p = tl.where(broken, size - size, tl.where(d < 0, -p, p))  # NaN
+    return tl.where(size <= eps, d, p)
 
 
 # --- longer samples: sums of blocks first ----------------------------------------------------------------
@@ -178,7 +204,7 @@ def _sums_program(x_k, g, x, sums, features, chunks, BLOCK: tl.constexpr):
     c = tl.load(x + i, mask=inside, other=0.0).to(tl.float32)
     e = tl.load(x_k + i, mask=inside, other=0.0).to(tl.float32) - c
     largest = tl.max(tl.abs(b), axis=0)
-    b = b / tl.where(largest > 0, largest, 1.0)
+    b = b / tl.where(largest == 0, 1.0, largest)
     place = sums + (row * chunks + chunk) * 4
     tl.store(place, largest)
     tl.store(place + 1, tl.sum(b * b, axis=0))
@@ -193,14 +219,14 @@ def _direction(sums, row, chunks, alpha, CHUNKS: tl.constexpr):
     place = sums + (row * chunks + k) * 4
     m = tl.load(place, mask=k < chunks, other=0.0)
     largest = tl.max(m, axis=0)
-    largest = tl.where(largest > 0, largest, 1.0)
+    largest = tl.where(largest == 0, 1.0, largest)
     m = m / largest
     norm = tl.sqrt(tl.sum(m * m * tl.load(place + 1, mask=k < chunks, other=0.0), axis=0))
-    slope = tl.where(norm > 0, alpha / norm, 0.0)
+    slope = tl.where(norm == 0, 0.0, alpha / norm)
     along = tl.sum(m * tl.load(place + 2, mask=k < chunks, other=0.0), axis=0)
     before = tl.sum(tl.load(place + 3, mask=k < chunks, other=0.0), axis=0)
     square = before + 2 * slope * along + slope * slope * norm * norm
-    return largest, slope, tl.sqrt(tl.maximum(square, 0.0))
+    return largest, slope, tl.sqrt(tl.where(square < 0, 0.0, square))
 
 
 @jit
@@ -211,7 +237,7 @@ def _l2_block_program(
     chunk = tl.program_id(0) % chunks
     row = (tl.program_id(0) // chunks).to(tl.int64)
     largest, slope, size = _direction(sums, row, chunks, alpha, CHUNKS)
-    scale = tl.where(size <= eps, 1.0, eps / tl.where(size > 0, size, 1.0))
+    scale = tl.where(size <= eps, 1.0, eps / size)
     j = tl.arange(0, BLOCK)
     start = row * features + chunk * BLOCK
     inside = chunk * BLOCK + j < features
@@ -221,7 +247,7 @@ def _l2_block_program(
     box = periodic_index(start, j, period)
     low = tl.load(lower + box, mask=inside).to(tl.float32)
     high = tl.load(upper + box, mask=inside).to(tl.float32)
-    moved = tl.minimum(tl.maximum(c + (e + slope * (b / largest)) * scale, low), high)
+    moved = clip(c + (e + slope * (b / largest)) * scale, low, high)
     tl.store(out + start + j, moved.to(out.dtype.element_ty), mask=inside)
 
 
@@ -248,7 +274,9 @@ def _l1_long_program(
         size += tl.abs(moved)
     tl.debug_barrier()  # other threads may read what this one wrote
     greatest = tl.max(most, axis=0)
-    within = tl.sum(size, axis=0) <= eps
+    l1 = tl.sum(size, axis=0)
+    within = l1 <= eps
+    broken = (l1 != l1) | (greatest == float("inf"))
     theta = -eps
     count = -1.0
     dropped = 1
@@ -274,11 +302,11 @@ def _l1_long_program(
         c = tl.load(x + i, mask=inside, other=0.0).to(tl.float32)
         moved = tl.load(d + i, mask=inside, other=0.0)
         p = tl.maximum(tl.abs(moved) - greatest - theta, 0.0)
-        p = tl.where(within, moved, tl.where(moved < 0, -p, p))
+        p = tl.where(within, moved, tl.where(broken, l1 - l1, tl.where(moved < 0, -p, p)))
         box = periodic_index(row * features + start, j, period)
         low = tl.load(lower + box, mask=inside).to(tl.float32)
         high = tl.load(upper + box, mask=inside).to(tl.float32)
-        p = tl.minimum(tl.maximum(c + p, low), high)
+        p = clip(c + p, low, high)
         tl.store(out + i, p.to(out.dtype.element_ty), mask=inside)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +33,13 @@ from .model import Cell, Node, Plan, Stage
 
 def build_plan(suite: Suite, registry: Registry) -> Plan:
     """The DAG of a suite. Raises RobexError when it has more cells than `limits: cells`."""
-    return _Builder(suite, registry).build()
+    collects = gc.isenabled()
+    gc.disable()  # a large plan has millions of objects, and none is garbage
+    try:
+        return _Builder(suite, registry).build()
+    finally:
+        if collects:
+            gc.enable()
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,7 @@ class _Builder:
                 )
                 empty.append(Problem(self.suite.file, 0, 0, why))
         if empty:
-            raise SuiteErrors(empty)
+            raise SuiteErrors(empty, self.suite)
 
     def _note_idle_metrics(self) -> None:
         measured = {cell.coordinates["metric"] for cell in self.cells}

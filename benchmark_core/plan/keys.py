@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal
 
 from ..registry import Registry
@@ -43,10 +44,14 @@ def engine_identity(registry: Registry) -> str:
     return f"{ENGINE_REVISION}{f' {registry.engine_hash}' if registry.engine_hash else ''}"
 
 
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
 def canonical_json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _encoder.encode(value)
 
 
+@cache
 def seed_of(suite_seed: int, role: Role, repetition: int) -> int:
     """A 63-bit seed from (suite seed, role, repetition): never from a method's name, so that methods are
     compared on the same random numbers and adding one changes nobody's."""

@@ -28,7 +28,7 @@ def attempt(worker: Worker, job: Job, report: Callable[[int, int], None]) -> Out
     """Raises Stopped and TimedOut only."""
     key = job.node.key
     try:
-        with _stdout_to_stderr():
+        with _streams_kept():
             return Outcome(key, "done", worker.execute(job, report))
     except (Stopped, TimedOut):
         raise
@@ -37,34 +37,46 @@ def attempt(worker: Worker, job: Job, report: Callable[[int, int], None]) -> Out
     except StoreError as error:
         return Outcome(key, "unstored", message=str(error))
     except MemoryError as error:
-        return Outcome(key, "memory", message=f"out of memory: {error}", trace=traceback.format_exc())
+        return Outcome(key, "memory", message=f"out of memory: {error}", trace=_trace())
     except SystemExit as error:
         message = f"called sys.exit({error.code!r}){_place(error)}; raise an error instead"
-        return Outcome(key, "failed", message=message, trace=traceback.format_exc())
+        return Outcome(key, "failed", message=message, trace=_trace())
     except BaseException as error:  # KeyboardInterrupt too: Ctrl-C is Stopped
         message = f"{one_line(error)}{_place(error)}"
-        return Outcome(key, "failed", message=message, trace=traceback.format_exc())
+        return Outcome(key, "failed", message=message, trace=_trace())
+
+
+def _trace() -> str:
+    """The traceback, as any file takes it."""
+    return traceback.format_exc().encode("utf-8", "backslashreplace").decode()
 
 
 @contextlib.contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
+def _streams_kept() -> Iterator[None]:
     """What a method prints must not get between the results on stdout, nor what native code and programs that
-    it starts print."""
+    it starts print. Streams that it replaces or closes are there again afterwards."""
+    before = {name: getattr(sys, name) for name in ("stdin", "stdout", "stderr")}
+    kept: dict[int, int] = {}
+    for file in (1, 2):
+        with contextlib.suppress(OSError):  # closed: there is nothing to keep
+            kept[file] = os.dup(file)
     try:
-        kept = os.dup(1)
-    except OSError:  # closed: there is nothing to keep clean
-        yield
-        return
-    try:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stdout.flush()
-        with contextlib.suppress(OSError):
-            os.dup2(2, 1)
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
+        if 1 in kept:
+            with contextlib.suppress(OSError):
+                os.dup2(2, 1)
+            sys.stdout = sys.stderr
+        yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        for file, copy in kept.items():
+            os.dup2(copy, file)
+            os.close(copy)
+        for name, stream in before.items():
+            setattr(sys, name, stream)
+        for name, file in (("stdout", 1), ("stderr", 2)):
+            if getattr(before[name], "closed", False) and file in kept:
+                setattr(sys, name, open(file, "w", errors="backslashreplace", closefd=False))  # noqa: SIM115
 
 
 def _place(error: BaseException) -> str:

@@ -51,14 +51,13 @@ class TrainingCounter:
 
 def reset_peak_memory() -> None:
     """Start the peak of resident memory anew (Linux); elsewhere the peak is the process's."""
-    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
-        file.write("5")
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "wb", buffering=0) as file:
+        file.write(b"5")
 
 
 def peak_memory() -> int:
     """Bytes of resident memory at most since the node began."""
-    with contextlib.suppress(OSError), open("/proc/self/status") as file:
-        for line in file:
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) * 1024
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/status", "rb", buffering=0) as file:
+        status = file.read()
+        return int(status[status.index(b"VmHWM:") + 6 :].split(maxsplit=1)[0]) * 1024
     return psutil.Process(os.getpid()).memory_info().rss

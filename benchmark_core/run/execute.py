@@ -5,10 +5,7 @@ This is what happens inside a worker, whatever the executor; it knows nothing of
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 
@@ -16,7 +13,6 @@ from ..errors import RobexError
 from ..registry import Registry
 from ..store import Store
 from ..store.codec import decode, encode
-from ..store.store import RECORD, RESULT
 from .batches import Report
 from .cost import reset_peak_memory
 from .draws import sub_seed
@@ -50,17 +46,12 @@ class Worker:
             run.lent.check(who)
         self._inputs.check_files(node)
         seconds = time.perf_counter() - started
-        written = self.store.write(record_of(run, seconds), result)
-        if node.stage not in ("measure", "train"):
-            self._keep(written, result, device)
+        record = record_of(run, seconds)
+        ours = self.store.write(record, result)
+        # Remembered as it is read from the store; what somebody else stored first may be another.
+        if ours and node.stage not in ("measure", "train"):
+            self._inputs.keep(node.key, device, decode(*encode(result)), record["cost"])
         return seconds
-
-    def _keep(self, written: Mapping[str, Any], result: Any, device: torch.device) -> None:
-        """Remember a result as it is read from the store; nothing when somebody else stored another first."""
-        key, digest = written["key"], written["artifacts"][RESULT]["sha256"]
-        with contextlib.suppress(FileNotFoundError):  # somebody removed it already
-            if digest in (self.store.folder(key) / RECORD).read_text():
-                self._inputs.keep(key, device, decode(*encode(result)))
 
 
 def _device(wanted: str) -> torch.device:

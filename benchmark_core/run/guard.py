@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -22,15 +24,19 @@ from .draws import seeded
 def process_unchanged(seed: int, who: str) -> Iterator[None]:
     """Global generators are seeded inside and as they were outside, and so are the environment variables,
     the filters of warnings and numpy's handling of errors, which many a library sets. Whatever else was
-    changed is put back and breaks the contract."""
-    environ, filters, numpy_errors = dict(os.environ), list(warnings.filters), np.geterr()
+    changed is put back and breaks the contract. A process that was forked inside does not come out: it would
+    do the rest of the run a second time."""
+    process = os.getpid()
+    environ, filters, numpy_errors = dict(os.environ.items()), list(warnings.filters), np.geterr()
     before = [read() for _, read, _ in _SETTINGS]
     changed: list[str] = []
     try:
         with seeded(seed):
             yield
     finally:
-        if dict(os.environ) != environ:
+        if os.getpid() != process:
+            _end(sys.exc_info()[1])
+        if dict(os.environ.items()) != environ:
             os.environ.clear()
             os.environ.update(environ)
         if warnings.filters != filters:
@@ -44,6 +50,15 @@ def process_unchanged(seed: int, who: str) -> Iterator[None]:
                 changed.append(name)
     if changed:
         raise BrokenContract(f"{who} changed the process's {changed[0]}; put it back")
+
+
+def _end(error: BaseException | None) -> NoReturn:
+    """End a process as Python would, with nothing done that is another process's to do."""
+    if isinstance(error, SystemExit):
+        os._exit(error.code if isinstance(error.code, int) else error.code is not None)
+    if error is not None:
+        traceback.print_exception(error)
+    os._exit(error is not None)
 
 
 def _folder() -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ class Inputs:
         self.store = store
         self.registry = registry
         self._recent: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._costs: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
         self._checked: set[tuple[str, str]] = set()
 
     def create(self, ref: MethodRef) -> Any:
@@ -64,6 +66,12 @@ class Inputs:
         """The stored result of a node, on the device."""
         return self.frozen(key, device).instance()
 
+    def cost(self, key: str) -> Mapping[str, Any]:
+        """What the record of a node says it cost."""
+        if key not in self._costs:
+            self._keep_cost(key, self.store.record(key)["cost"])
+        return self._costs[key]
+
     def frozen(self, key: str, device: torch.device) -> Frozen:
         """What `result` gives instances of."""
         place = key, str(device)
@@ -75,7 +83,11 @@ class Inputs:
     def model(self, key: str, job: Job, device: torch.device) -> nn.Module:
         """A trained network, frozen and in eval mode."""
         try:
-            return copy.deepcopy(self.pristine(key, job, device))
+            network = self.pristine(key, job, device)
+            # Most of what a network holds are places for hooks that nobody set: deepcopy is slow at those.
+            places = (place for module in network.modules() for place in vars(module).values())
+            empty = {id(p): OrderedDict() for p in places if type(p) is OrderedDict and not p}
+            return copy.deepcopy(network, empty)
         except Exception:  # it holds something that cannot be copied, as a tensor that was computed
             return self._rebuilt(key, job, device)
 
@@ -108,10 +120,19 @@ class Inputs:
             )
             return architecture.build(task, context).to(device)
 
-    def keep(self, key: str, device: torch.device, stored: Any) -> None:
+    def keep(
+        self, key: str, device: torch.device, stored: Any, cost: Mapping[str, Any] | None = None
+    ) -> None:
         """Remember what is stored under a key."""
         self._recent[key, str(device)] = Frozen(to(stored, device))
         self._trim()
+        if cost is not None:
+            self._keep_cost(key, cost)
+
+    def _keep_cost(self, key: str, cost: Mapping[str, Any]) -> None:
+        self._costs[key] = cost
+        while len(self._costs) > _CACHED_RESULTS:
+            self._costs.popitem(last=False)
 
     def _trim(self) -> None:
         while len(self._recent) > _CACHED_RESULTS:

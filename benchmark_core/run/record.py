@@ -31,7 +31,7 @@ def record_of(run: Stages, total_seconds: float) -> dict[str, Any]:
             "backward": backward,
             "samples": run.samples,
         },
-        "notes": run.notes,
+        "notes": {str(name): float(value) for name, value in run.notes.items()},
         "peak_memory": peak_memory(),
         "threads": job.threads,
         "device": str(run.device),

@@ -266,7 +266,7 @@ class Stages:
         return target[rows] if target is not None and self.node.aims else None
 
     def _cost_of(self, key: str) -> Cost | None:
-        cost = self.from_store.store.record(key)["cost"]
+        cost = self.from_store.cost(key)
         return Cost(cost["seconds"], cost["forward"], cost["backward"], cost["samples"])
 
     def _context_fields(self, ids: Tensor, node: Node | None = None) -> dict[str, Any]:

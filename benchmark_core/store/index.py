@@ -10,11 +10,16 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from zlib import crc32
 
-from .store import RESULT, DamagedNode, Store
+from .store import BAD, RESULT, DamagedNode, Store
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FILE = "index.sqlite"
 _VERSION = 6
@@ -74,14 +79,17 @@ class Index:
     def refresh(self) -> None:
         """Add records that are missing from the index, forget those that are gone."""
         self.damaged.clear()
-        stored = set(self.store.keys())
+        names = set(self.store.names())
+        aside = {name.removesuffix(BAD) for name in names if name.endswith(BAD)}
+        stored = {name for name in names if not name.endswith(BAD)}
         known = {key for (key,) in self._db.execute("SELECT key FROM records")}
         with self._db:
             for table in ("records", "facts"):
                 self._db.executemany(f"DELETE FROM {table} WHERE key = ?", [(k,) for k in known - stored])
             if known - stored:  # each is one of many in its column
                 self._db.execute("DELETE FROM columns")
-            rows = ((*row, _checksum(*row)) for row in self._rows(sorted(stored - known)))
+            # A node that was set aside has been computed again: its record is another.
+            rows = ((*row, _checksum(*row)) for row in self._rows(sorted(stored - known | stored & aside)))
             self._db.executemany(f"INSERT OR REPLACE INTO records VALUES ({', '.join('?' * 10)})", rows)
         self._keys = stored.difference(self.damaged)
 
@@ -169,8 +177,8 @@ class Held(NamedTuple):
     """The facts of several nodes: node i has texts[which[i]], and its data begin at starts[i]."""
 
     texts: Sequence[str]
-    which: Sequence[int]
-    starts: Sequence[int]
+    which: np.ndarray
+    starts: np.ndarray
     data: bytes
 
 
@@ -226,15 +234,15 @@ class Facts:
         stamps = np.frombuffer(found[1], np.int64).reshape(4, len(keys))
         stat, nodes = os.stat, self._nodes
         try:
-            now = [stat(f"{nodes}/{key[:2]}/{key}/{RESULT}") for key in keys]
-        except OSError:
+            now = [_stamped(stat(f"{nodes}/{key[:2]}/{key}/{RESULT}")) for key in keys]
+            times = np.fromiter(chain.from_iterable(now), np.uint64, 4 * len(keys)).reshape(-1, 4)
+        except (OSError, OverflowError):  # times before 1970
             return None
-        times = np.array([(of.st_mtime_ns, of.st_ctime_ns, of.st_ino, of.st_size) for of in now], np.uint64)
         written = (times[:, 0] * 31 + times[:, 1] * 17 + times[:, 2]) & (2**63 - 1)  # as `_written`
         if (written != stamps[0].view(np.uint64)).any() or (times[:, 3] != stamps[1].view(np.uint64)).any():
             return None
         ends = np.cumsum(stamps[3])
-        return Held(json.loads(found[0]), stamps[2].tolist(), (ends - stamps[3]).tolist(), found[2])
+        return Held(json.loads(found[0]), stamps[2], ends - stamps[3], found[2])
 
     def hold(self, facts: Sequence[Fact]) -> None:
         """Keeps these facts in one piece too, for `column` of their keys."""
@@ -272,6 +280,9 @@ class Facts:
     def close(self) -> None:
         self.flush()
         self._db.close()
+
+
+_stamped = attrgetter("st_mtime_ns", "st_ctime_ns", "st_ino", "st_size")
 
 
 def _written(found: os.stat_result) -> int:

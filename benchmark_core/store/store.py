@@ -18,7 +18,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from ..errors import RobexError, did_you_mean, reason
 FORMAT = 1
 RECORD = "record.json"
 RESULT = "result.safetensors"
+#: How the folder of a damaged node that was set aside ends.
+BAD = ".bad"
 
 
 class DamagedNode(RobexError):
@@ -79,10 +81,14 @@ class Store:
 
     def keys(self) -> Iterator[str]:
         """Keys of all stored nodes, sorted."""
+        return (name for name in self.names() if not name.endswith(BAD))
+
+    def names(self) -> Iterator[str]:
+        """Keys of all stored nodes and names of those that were set aside, sorted."""
         if self.nodes.is_dir():
             for prefix in sorted(os.scandir(self.nodes), key=lambda e: e.name):
                 if prefix.is_dir():
-                    yield from sorted(n for n in os.listdir(prefix.path) if not n.endswith(".bad"))
+                    yield from sorted(os.listdir(prefix.path))
 
     def find(self, prefix: str) -> str:
         """The one key (stored or failed) that starts with `prefix`."""
@@ -92,7 +98,7 @@ class Store:
             stored = os.listdir(folder) if folder.is_dir() else []
         else:
             stored = list(self.keys())
-        found = sorted({k for k in (*stored, *failed) if k.startswith(prefix) and not k.endswith(".bad")})
+        found = sorted({k for k in (*stored, *failed) if k.startswith(prefix) and not k.endswith(BAD)})
         if not found:
             raise RobexError(f"{self.path}: no record starts with {prefix!r}")
         if len(found) > 1:
@@ -144,8 +150,9 @@ class Store:
 
     # -- writing --
 
-    def write(self, record: Mapping[str, Any], result: Any) -> dict[str, Any]:
-        """Store a node's result under record["key"] and return the full record."""
+    def write(self, record: Mapping[str, Any], result: Any) -> bool:
+        """Store a node's result under record["key"]. False: somebody had stored that key already, and what
+        they stored stays."""
         from safetensors.torch import save
 
         from .codec import encode
@@ -158,36 +165,38 @@ class Store:
             "result": {"type": type_name, "fields": fields},
             "artifacts": {RESULT: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}},
         }
-        text = json.dumps({**full, "checksum": _digest(full)}, indent=1, sort_keys=True) + "\n"
-        target = self.folder(key)
-        draft = self.path / "tmp" / f"{key[:16]}-{os.getpid()}-{secrets.token_hex(4)}"
+        target = f"{self.nodes}/{key[:2]}/{key}"
+        draft = f"{self.path}/tmp/{key[:16]}-{os.getpid()}-{secrets.token_hex(4)}"
+        ours = False
         try:
-            draft.mkdir(parents=True)
-            _write_synced(draft / RESULT, data)
-            _write_synced(draft / RECORD, text.encode())
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _in_folder(draft, lambda: os.mkdir(draft))
+            _write_synced(f"{draft}/{RESULT}", data)
+            _write_synced(f"{draft}/{RECORD}", _signed(full))
             try:
-                draft.rename(target)
+                _in_folder(target, lambda: os.rename(draft, target))
+                ours = True
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
                 if not self.is_sound(key):  # else somebody stored the same key meanwhile
                     self.set_aside(key)
-                    draft.rename(target)
+                    os.rename(draft, target)
+                    ours = True
         except OSError as error:
             raise self.unwritable(error) from error
         finally:
-            shutil.rmtree(draft, ignore_errors=True)  # not there any more, unless something went wrong
+            if not ours:
+                shutil.rmtree(draft, ignore_errors=True)
         with contextlib.suppress(OSError):
-            (self.path / "failures" / f"{key}.json").unlink(missing_ok=True)
-        return full
+            os.unlink(f"{self.path}/failures/{key}.json")
+        return ours
 
     def unwritable(self, error: OSError) -> StoreError:
         return StoreError(f"{self.path}: cannot be written: {reason(error)}")
 
     def set_aside(self, key: str) -> None:
         """Keep a damaged node as <key>.bad, so that it is computed again."""
-        bad = self.folder(key).with_name(f"{key}.bad")
+        bad = self.folder(key).with_name(f"{key}{BAD}")
         shutil.rmtree(bad, ignore_errors=True)
         try:
             self.folder(key).rename(bad)
@@ -281,11 +290,32 @@ def _unsealed(data: bytes) -> dict[str, Any]:
     return value
 
 
+_compact = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def _digest(record: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(_compact(record).encode()).hexdigest()
 
 
-def _write_synced(path: Path, data: bytes) -> None:
+def _signed(record: Mapping[str, Any]) -> bytes:
+    """The text of a record: its entries, one a line, and their `_digest`. Each becomes JSON once."""
+    entries = [(_compact(name), _compact(record[name])) for name in sorted(record)]
+    signed = f"{{{','.join(f'{name}:{value}' for name, value in entries)}}}"
+    entries.append(('"checksum"', f'"{hashlib.sha256(signed.encode()).hexdigest()}"'))
+    lines = ",\n".join(f" {name}: {value}" for name, value in entries)
+    return f"{{\n{lines}\n}}\n".encode()
+
+
+def _in_folder(path: str, act: Callable[[], None]) -> None:
+    """Make something at a path, and the folder that it lies in when that is not there."""
+    try:
+        act()
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        act()
+
+
+def _write_synced(path: str | os.PathLike[str], data: bytes) -> None:
     with open(path, "wb") as file:
         file.write(data)
         file.flush()

@@ -66,7 +66,7 @@ def read(
     changed = {**(overrides or {}), **{k: v for k, v in options.items() if v is not None}}
     suite = reader.suite(root, changed)
     if problems.found:
-        raise SuiteErrors(problems.found)
+        raise SuiteErrors(problems.found, suite)
     return suite
 
 

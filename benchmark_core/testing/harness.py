@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import random
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,11 +23,11 @@ from ..random import SampleRandom
 from ..registry import Registry
 from ..run.checks import BrokenContract
 from ..run.counted import CountedModel
-from ..run.guard import process_unchanged
 from ..spec import DatasetSpec, ExplainerSpec, MethodRef, MethodSpec, MetricSpec, StateSpec
 from ..store.codec import encode
 from ..suite.methods import make_ref
-from .worlds import World, evidence
+from .traces import tensors_in, watched
+from .worlds import World, evidence, with_another_test_set
 
 
 class Breach(Exception):
@@ -62,8 +60,8 @@ def engine_accepts(expected: str) -> Iterator[None]:
 class How:
     """How a method is called. rows: which of the world's samples (None: all). aim: what `ctx.target` is
     (`default`: none for attacks, the world's for counterfactuals). network: see `World.networks`. batch_size:
-    what `ctx.batch_size` is. consumes: the result that a metric measures; its notes say that everything
-    succeeded if it is `boasting`."""
+    what `ctx.batch_size` is. consumes: the result that a metric measures. noted: what that result's notes say
+    of success (None: it has no notes). test_set: whether the task has its own test set or another one."""
 
     rows: tuple[int, ...] | None = None
     seed: int = 0
@@ -72,7 +70,8 @@ class How:
     network: str = "trained"
     batch_size: int = 256
     consumes: str = ""
-    boasting: bool = False
+    noted: float | None = None
+    test_set: Literal["own", "another"] = "own"
 
 
 @dataclass
@@ -90,6 +89,9 @@ class Call:
     network: nn.Module | None = None
     passes: tuple[int, int] = (0, 0)
 
+
+#: Notes that say of each sample whether the method succeeded.
+SUCCESS = ("success", "succeeded", "successful", "fooled", "adversarial", "valid", "validity")
 
 #: States that methods need, made once for each world.
 _states: WeakKeyDictionary[Registry, dict[tuple[World, str], Trial]] = WeakKeyDictionary()
@@ -130,15 +132,22 @@ class Trial:
         return found
 
     def fresh(self, how: How | None = None, expected: str = "it runs") -> Call:
-        """Call the method. A `Breach` says what it raised."""
-        how = how or How()
+        """Make the method and call it. A `Breach` says what it raised."""
+        return self.again(self.make(expected), how, expected)
+
+    def make(self, expected: str = "it runs") -> Any:
+        """The method, with params of its own."""
         try:
-            method = self.registry.create(self.ref)
+            ref = dataclasses.replace(self.ref, params=copy.deepcopy(self.ref.params))
+            return self.registry.create(ref)
         except Exception as error:
             raise Breach(expected, f"making it raised {said(error)}") from None
+
+    def again(self, method: Any, how: How | None = None, expected: str = "it runs") -> Call:
+        """Call a method that was made before, as the engine does for all batches of a node."""
         if self.spec.kind == "dataset":
             return self._load(method, expected)
-        return self._call(method, how, expected)
+        return self._call(method, how or How(), expected)
 
     # -- by kind --
 
@@ -151,7 +160,7 @@ class Trial:
             progress=lambda done, total: told.append((done, total)),
         )
         empty = torch.empty(0)
-        with _watched({}, None, 0) as touched:
+        with watched({}, method, None, 0) as touched:
             task = _guarded(lambda: method.load(context), expected)
         return Call(task, empty, empty, None, touched, told)
 
@@ -160,7 +169,7 @@ class Trial:
         rows = torch.arange(self.n) if how.rows is None else torch.tensor(how.rows, dtype=torch.int64)
         x, y = world.x[rows], world.y[rows]
         target = self._target(how, rows)
-        task = _copied(world.task)
+        task = _copied(world.task if how.test_set == "own" else with_another_test_set(world.task))
         states = self._states()
         told: list[tuple[Any, Any]] = []
         ids = world.rows[rows] * 65536 + (0 if target is None else target + 1)
@@ -197,7 +206,7 @@ class Trial:
                 "defense": lambda: method.train(network, task, context),
                 "state": lambda: method.prepare(model, task, context),
             }[kind]
-        with _watched(given, model, how.seed) as touched:
+        with watched(given, method, model, how.seed) as touched:
             result = _guarded(run, expected)
         if kind == "model":  # what torch's global generator gives is how a model is seeded
             touched["randomness"] = [what for what in touched["randomness"] if what != "torch"]
@@ -217,9 +226,9 @@ class Trial:
 
         every = torch.arange(len(rows))
         result = produce(x, every)
-        if how.boasting:
-            yes = torch.ones(len(rows))
-            result = dataclasses.replace(result, notes={"success": yes, "valid": yes})
+        if how.noted is not None:
+            note = torch.full((len(rows),), how.noted)
+            result = dataclasses.replace(result, notes=dict.fromkeys(SUCCESS, note))
         reference = copy.deepcopy(world.networks["other"]).eval().requires_grad_(False)
         context = MetricContext(
             **fields,
@@ -261,6 +270,14 @@ class Trial:
         return self.world
 
 
+def _copied(value: Any) -> Any:
+    """A task or a mapping of tensors that shares no memory with the original."""
+    if isinstance(value, Task):
+        tensors = {n: t.clone() for n, t in tensors_in(value)}
+        return dataclasses.replace(value, **tensors)
+    return {name: tensor.clone() for name, tensor in value.items()}
+
+
 def _guarded(run: Callable[[], Any], expected: str) -> Any:
     try:
         return run()
@@ -275,99 +292,6 @@ def said(error: BaseException) -> str:
     own = [f for f in frames if "site-packages" not in f.filename and "importlib" not in f.filename]
     place = f" (line {own[-1].lineno} of {Path(own[-1].filename).name})" if own else ""
     return one_line(error) + place
-
-
-# --- what a call leaves behind -------------------------------------------------------------------------
-
-
-@contextmanager
-def _watched(
-    given: Mapping[str, Any], model: CountedModel | None, seed: int
-) -> Iterator[dict[str, list[str]]]:
-    """What is changed inside, by area. The engine's guard seeds the global generators, and puts back what it
-    finds changed in the process."""
-    touched: dict[str, list[str]] = {"settings": []}
-    with _noting(touched["settings"]), process_unchanged(seed, "the method"):
-        before = (
-            {name: t.clone() for name, t in tensors_in(given)},
-            _network(model) if model else {},
-            _random_states(),
-        )
-        yield touched
-        after = dict(tensors_in(given)), _network(model) if model else {}, _random_states()
-        touched["inputs"] = [n for n, t in before[0].items() if not _same(t, after[0][n])]
-        touched["model"] = [n for n, v in before[1].items() if not _same(v, after[1].get(n))]
-        touched["model"] += [n for n in after[1] if n not in before[1]]
-        touched["randomness"] = [n for n, v in before[2].items() if not _same(v, after[2][n])]
-
-
-@contextmanager
-def _noting(found: list[str]) -> Iterator[None]:
-    try:
-        yield
-    except BrokenContract as error:
-        found.append(str(error))
-
-
-def _random_states() -> dict[str, Any]:
-    return {
-        "torch": torch.random.get_rng_state(),
-        "numpy": np.random.get_state(),  # noqa: NPY002 - it is the global state that is watched
-        "python": random.getstate(),
-    }
-
-
-def _network(model: CountedModel) -> dict[str, Any]:
-    """All that a method may change in a network: weights, gradients, hooks, mode, `forward` itself."""
-    found: dict[str, Any] = {}
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        found[f"weight {name.removeprefix('model.')}"] = tensor.detach().clone()
-    for name, p in model.named_parameters():
-        name = name.removeprefix("model.")
-        found[f"requires_grad of {name}"] = p.requires_grad
-        found[f".grad of {name}"] = None if p.grad is None else p.grad.clone()
-    for name, module in model.named_modules():
-        name = name.removeprefix("model.") or "the model"
-        hooks = (
-            module._forward_hooks,
-            module._forward_pre_hooks,
-            module._backward_hooks,
-            module._backward_pre_hooks,
-        )
-        found[f"hooks of {name}"] = [len(h) for h in hooks]
-        found[f"forward of {name}"] = vars(module).get("forward")
-        found[f"train/eval mode of {name}"] = module.training
-    return found
-
-
-def tensors_in(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor in a result, mapping or dataclass, with a name for people."""
-    if isinstance(value, Tensor):
-        yield name, value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from tensors_in(inner, f"{name}.{key}" if name else str(key))
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for f in dataclasses.fields(value):
-            yield from tensors_in(getattr(value, f.name), f"{name}.{f.name}" if name else f.name)
-
-
-def _copied(value: Any) -> Any:
-    """A task or a mapping of tensors that shares no memory with the original."""
-    if isinstance(value, Task):
-        tensors = {n: t.clone() for n, t in tensors_in(value)}
-        return dataclasses.replace(value, **tensors)
-    return {name: tensor.clone() for name, tensor in value.items()}
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
-        return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.nan_to_num(), b.nan_to_num())
-    if isinstance(a, tuple) and isinstance(b, tuple):
-        return len(a) == len(b) and all(_same(i, j) for i, j in zip(a, b, strict=True))
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        return bool(np.array_equal(a, b))
-    return type(a) is type(b) and a == b
 
 
 # --- looking at results --------------------------------------------------------------------------------

@@ -154,13 +154,17 @@ class Subject:
     given: Params | None
     worlds: Callable[[], Sequence[World]]
     label: str = ""
-    first: bool = True
+    siblings: list[Subject] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     _known: dict[tuple[str, Trial], bool] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return f"{self.bare_name}[{self.label}]" if self.label else self.bare_name
+
+    @property
+    def first(self) -> bool:
+        return self.siblings[0] is self
 
     @property
     def bare_name(self) -> str:
@@ -209,6 +213,8 @@ class Subject:
     # -- one case --
 
     def check(self, case: Case) -> None:
+        if case.somewhere:
+            return self._check_somewhere(case)
         try:
             trials = self.trials
         except Breach as breach:
@@ -227,14 +233,31 @@ class Subject:
             self._try(case, trial, where)
         return None
 
+    def _check_somewhere(self, case: Case) -> None:
+        """One task and setting in which it holds is enough; `Failure` as in the last where it never does."""
+        failure: Exception = NotRun("no task suits it; give one with tasks=")
+        for sibling in self.siblings:
+            try:
+                trials = sibling.trials
+            except Breach:
+                raise NotRun("there are no params to try it with: see runs") from None
+            for trial in trials:
+                self._need_lower(case, trial)
+                try:
+                    return self._try(case, trial, "")
+                except Failure as found:
+                    failure = found
+        raise failure
+
     def _try(self, case: Case, trial: Trial, where: str) -> None:
+        name = self.bare_name if case.somewhere else self.name
         try:
             case.check(trial)
         except Breach as breach:
-            raise Failure(_message(self.name, case.name, where, breach, case.read)) from None
+            raise Failure(_message(name, case.name, where, breach, case.read)) from None
         except Exception as error:
             breach = Breach("a result that can be checked", f"checking it raised {said(error)}")
-            raise Failure(_message(self.name, case.name, where, breach, case.read)) from None
+            raise Failure(_message(name, case.name, where, breach, case.read)) from None
 
     def _need_lower(self, case: Case, trial: Trial) -> None:
         """`NotRun` where a case of lower rank fails."""
@@ -277,9 +300,10 @@ def _subjects(
     for spec in plugin.specs:
         given = params.get(f"{spec.kind}/{spec.name}", params.get(spec.name))
         choices = [given] if given is None or isinstance(given, Mapping) or callable(given) else list(given)
-        labels = _labels(choices)
-        for i, (choice, label) in enumerate(zip(choices, labels, strict=True)):
-            yield Subject(plugin, spec, choice, worlds, label, first=i == 0)
+        siblings: list[Subject] = []
+        for choice, label in zip(choices, _labels(choices), strict=True):
+            siblings.append(Subject(plugin, spec, choice, worlds, label, siblings))
+        yield from siblings
 
 
 def _labels(choices: Sequence[Any]) -> list[str]:
@@ -324,11 +348,11 @@ def collect(
     for subject in _subjects(plugin, params, worlds):
         items += [
             Item(
-                f"{subject.name if case.per_task else subject.bare_name}::{case.name}",
+                f"{subject.name if case.per_setting else subject.bare_name}::{case.name}",
                 lambda s=subject, c=case: s.check(c),
             )
             for case in table
-            if case.fits(subject.spec) and (case.per_task or subject.first)
+            if case.fits(subject.spec) and (case.per_setting or subject.first)
         ]
     return items
 

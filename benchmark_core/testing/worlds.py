@@ -66,7 +66,8 @@ class World:
 
     rows: (n,) rows of the test set; target, other_target: (n,) two classes to aim at that differ from each
     other. networks: `trained`; `other`, trained from another start; `flat`, whose logits are all 0 and whose
-    gradients vanish; `fresh`, untrained. dataset: what `unfit` functions are asked about.
+    gradients vanish; `stubborn`, which says class 0 whatever it sees and has gradients all the same; `fresh`,
+    untrained. dataset: what `unfit` functions are asked about.
     """
 
     name: str
@@ -127,7 +128,9 @@ def make_world(name: str, task: Task) -> World:
     flat = Probe(task, 3)
     nn.init.zeros_(flat.head.weight)
     nn.init.zeros_(flat.head.bias)
+    stubborn = copy.deepcopy(trained)
     with torch.no_grad():
+        stubborn.head.bias[0] += 50
         predicted = trained(task.x_test[rows]).argmax(1)
     k = task.n_classes
     target = (predicted + 1) % k
@@ -135,10 +138,17 @@ def make_world(name: str, task: Task) -> World:
         name,
         task,
         dataset,
-        {"trained": trained, "other": other, "flat": flat, "fresh": Probe(task, 4)},
+        {"trained": trained, "other": other, "flat": flat, "stubborn": stubborn, "fresh": Probe(task, 4)},
         rows,
         target,
         (target + 1) % k,  # with two classes, the one predicted
+    )
+
+
+def with_another_test_set(task: Task) -> Task:
+    """The same training data; test inputs mirrored in the box, labels moved on by one."""
+    return dataclasses.replace(
+        task, x_test=task.lower + task.upper - task.x_test, y_test=(task.y_test + 1) % task.n_classes
     )
 
 

@@ -45,7 +45,7 @@ PARAMS = {
         {"steps": 25, "rounds": 2, "lr": 0.05, "distance": "l2", "loss": "hinge", "answer": "minimiser"},
     ],
     "explainer/ecco": {"steps": 5},
-    "explainer/eccco": {"steps": 5},
+    "explainer/eccco": [{"steps": 5}, {"steps": 5, "start_noise": 0.1}],
     "state/sgld-samples": [{"chains": 3, "steps": 4, "form": f} for f in ("improper", "proper")],
     "metric/unfaithfulness": {"chains": 4, "keep": 2, "steps": 4},
     "metric/perturbation-norm": [{"norm": n} for n in ("l0", "l1", "l2", "linf")] + [{"among": "all"}],

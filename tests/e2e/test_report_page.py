@@ -107,6 +107,20 @@ def test_the_drawer_opens_by_key_tells_and_gives_focus_back(browser, page):
     assert browser.js("document.activeElement === document.querySelector('#b1 td > button')")
 
 
+def test_the_drawer_says_a_record_that_seeds_share_once(browser, tmp_path):
+    store = fill(tmp_path / "s")
+    manifest = store.suite("made")
+    shared = {}
+    for cell in manifest["cells"]:
+        at = {k: v for k, v in cell[0].items() if k != "seed"}
+        cell[1:] = shared.setdefault(str(at), cell[1:])
+    store.write_suite("made", manifest)
+    browser.open(write_report(store))
+    browser.js("document.querySelector('#b1 td > button').click()")
+    assert browser.js("document.querySelector('#drawer pre').textContent").count("--only") == 1
+    assert re.search(r"\nrecord\n+[0-9a-f]{12}\n", browser.js("document.getElementById('drawer').innerText"))
+
+
 def test_a_flag_explains_on_focus_and_escape_closes(browser, page):
     browser.open(page)
     browser.js("document.querySelector('#b2 .pill').focus()")

@@ -26,7 +26,7 @@ def test_plans_without_its_data(robex: Robex, suite: Path) -> None:
     plan = json.loads(robex("plan", str(suite), "--json", ROBEX_DATA="no-data-here").stdout)
     assert plan["suite"] == suite.stem
     assert plan["stages"]["train"]["to_run"] > 0
-    assert plan["stages"]["measure"]["nodes"] > 100
+    assert plan["stages"]["measure"]["nodes"] > 50
     assert set(plan["left_out"]) <= {"excluded by the suite"}, "a method that never fits is a mistake"
 
 

@@ -58,8 +58,14 @@ class Step(robex.Attack):
         ctx.progress(1, 1)
 
         aim = None if name == "no-aim" else ctx.target
+        if name == "forgets-aim" and ctx.goal == "success":
+            aim = None
+        if name == "wants-gradients":
+            x.requires_grad_()
+        if name == "edits-params":
+            object.__setattr__(self.params, "seen", len(x))
         with torch.enable_grad():
-            z = x.clone().requires_grad_()
+            z = x.detach().clone().requires_grad_()
             logits = model(z)
             loss = torch.nn.functional.cross_entropy(logits, y if aim is None else aim, reduction="sum")
             (g,) = torch.autograd.grad(loss, z)
@@ -79,15 +85,36 @@ class Step(robex.Attack):
             step = step * torch.rand(x.shape, generator=ctx.generator).to(x)
         if name == "draws-deterministic":
             step = step * ctx.random.uniform(*x.shape[1:]).to(x)
+        if name == "own-seed":
+            own = torch.Generator().manual_seed(0)
+            step = step * torch.rand(1, *x.shape[1:], generator=own).to(x)
+        if name == "good-noise":
+            step = step * ctx.random.uniform(*x.shape[1:]).to(x)
+        if name == "counts-calls":
+            self.calls = getattr(self, "calls", 0) + 1
+            step = step / self.calls
+        if name == "small-batch" and len(x) > 32:
+            step = step * 0
         if name == "own-clock":
             step = step / (1 + 0.01 * _count())
         if name == "secret-goal" and ctx.goal == "success":
             step = step / 2
+        if name == "secret-aim" and ctx.goal == "success" and ctx.target is not None:
+            step = step / 2
+        if name == "secret-training" and ctx.goal == "training":
+            step = step / 2
+        if name == "forgets-aim":  # too weak to succeed
+            step = step / 100
+        if name == "lazy-aim" and ctx.goal == "success" and ctx.target is not None:
+            step = step / 100
         if name == "lazy-exit" and ctx.goal == "success":
             step = step * 0
         if name == "leaves-ball" or (name == "early-ball" and ctx.goal == "success"):
             step = 2 * step
-        x_adv = x + step
+        x_adv = x.detach() + step
+        if name == "keeps-answer":
+            same = hasattr(self, "answer") and self.answer.shape == x.shape
+            x_adv = self.answer = self.answer if same else x_adv
         if name != "leaves-box":
             x_adv = x_adv.clamp(ctx.task.lower.to(x), ctx.task.upper.to(x))
         if name == "nan":
@@ -130,8 +157,19 @@ class Explainer(robex.Explainer):
         if ctx.states:
             aim = (ctx.target + 1) % task.n_classes if name == "aims-elsewhere" else ctx.target
             way = ctx.states["centres"]["centres"].to(x)[aim] - x
-            way = way if name == "moves-immutable" else way * task.mutable
-            return robex.Counterfactual(x + way.clamp(task.lower.to(x) - x, task.upper.to(x) - x))
+            free = torch.ones(len(x), dtype=torch.bool).fill_(name == "moves-immutable")
+            if name.startswith("moves-immutable-when") and len(x):
+                logits = model(x + way * task.mutable)
+                flat = (logits == logits[:, :1]).all(1)
+                lost = (logits.softmax(1).gather(1, ctx.target[:, None])[:, 0] < 1e-9) & ~flat
+                free = flat if name == "moves-immutable-when-flat" else lost
+            way = torch.where(free.view(-1, *[1] * (x.ndim - 1)) | task.mutable, way, 0)
+            x_cf = x + way.clamp(task.lower.to(x) - x, task.upper.to(x) - x)
+            if name == "mixes-calls":
+                last = getattr(self, "last", x_cf)
+                self.last = x_cf
+                x_cf = (x_cf + last) / 2 if last.shape == x_cf.shape else x_cf
+            return robex.Counterfactual(x_cf)
         values = x * 2
         if name == "batch-scale" and len(x):
             values = values / values.abs().max().clamp_min(1)
@@ -160,6 +198,13 @@ class Metric(robex.Metric):
             return robex.Scores(fooled / 2 + 0.5 * (1 - fooled))
         if name == "believes-notes" and "success" in result.notes:
             return robex.Scores(result.notes["success"])
+        if name == "believes-valid":
+            return robex.Scores(torch.maximum(fooled, result.notes.get("valid", fooled).to(fooled)))
+        if name == "believes-failure":
+            return robex.Scores(torch.minimum(fooled, result.notes.get("success", fooled).to(fooled)))
+        if name == "numbers-calls":
+            self.calls = getattr(self, "calls", 0) + 1
+            return robex.Scores(fooled / self.calls)
         if name == "float32-only":
             torch.ones(3) @ torch.ones(3, dtype=result.x_adv.dtype)
         if name == "centres-scores":
@@ -188,6 +233,8 @@ class Model(robex.Model):
                     nn.init.constant_(self.head.bias, np.random.rand())  # noqa: NPY002
                 if name != "no-features":
                     self.features = self.flat
+                if name == "knows-test-set":
+                    self.register_buffer("shift", task.x_test.mean(0))
                 if name == "tied":
                     self.tied = nn.Linear(size, task.n_classes)
                     self.tied.weight = self.head.weight
@@ -208,6 +255,8 @@ class Model(robex.Model):
                     x = x - x.mean(0)
                 if name == "hidden-weight":
                     x = x * self.bias
+                if name == "knows-test-set":
+                    x = x - self.shift.flatten()
                 z = self.head(x)
                 if name == "tied":
                     z = z + self.tied(x)
@@ -223,7 +272,10 @@ class Defense(robex.Defense):
 
         name = self.params.method
         optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
-        torch.nn.functional.cross_entropy(model(task.x_train), task.y_train).backward()
+        x, y = task.x_train, task.y_train
+        if name == "trains-on-test-set":
+            x, y = torch.cat([x, task.x_test]), torch.cat([y, task.y_test])
+        torch.nn.functional.cross_entropy(model(x), y).backward()
         optimiser.step()
         if name == "renames":
             return nn.Sequential(model)
@@ -243,6 +295,8 @@ class State(robex.State):
 
         name, classes = self.params.method, range(task.n_classes)
         centres = torch.stack([task.x_train[task.y_train == c].mean(0) for c in classes])
+        if name == "made-of-test-labels":
+            centres = torch.stack([task.x_test[task.y_test == c].mean(0) for c in classes])
         if name == "has-list":
             return {"centres": centres.tolist()}
         if name == "nan-state":

@@ -49,7 +49,8 @@ Behaviour = Literal[
     "weights", "hook", "mode", "task", "input", "exit", "keyboard", "deaf", "stubborn", "family", "chatty",
     "folder", "handlers", "threads", "dtype", "device", "grad", "settings",
     "fury", "data", "backward-hook", "forward", "numpy", "module-hooks", "precision", "kernels", "autocast",
-    "anomaly", "alarm", "attached", "reused", "numpy-draw", "python-draw",
+    "anomaly", "alarm", "attached", "reused", "numpy-draw", "python-draw", "garbled", "speechless",
+    "numbered", "streams", "forked",
 ]  # fmt: skip
 
 
@@ -200,6 +201,11 @@ class ToyNest(robex.Defense):
         return model
 
 
+class Speechless(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
 #: Shape -> memory that an attack uses again.
 _memory = {}
 
@@ -214,6 +220,20 @@ class ToyShift(robex.Attack):
             time.sleep(p.seconds)
         if p.behave == "raise":
             raise ValueError("told to raise")
+        if p.behave == "garbled":
+            raise ValueError("\udcff and \x1b[31m")
+        if p.behave == "speechless":
+            raise Speechless
+        if p.behave == "numbered":
+            for step in range(12):
+                ctx.note(step, 0.5)
+        if p.behave == "streams":
+            sys.stderr.close()
+            with contextlib.suppress(OSError):
+                os.close(2)
+            sys.stdin = sys.stdout = None
+        if p.behave == "forked":
+            os.fork()  # the child goes on as if it were the parent
         if p.behave == "sleep":
             time.sleep(3600)
         if p.behave == "eat":

@@ -73,7 +73,8 @@ def _printed(place: Place) -> str:
     cell: Any = place.cell
     if cell.estimate is None or not cell.done or cell.done < cell.of:
         return ""
-    return cell_text(place.column, cell, None).partition(" ")[0]
+    text = cell_text(place.column, cell, None)
+    return text.partition(" ")[0] if text[:1].isdigit() or text[:1] == MINUS else text
 
 
 def _number(text: str) -> float | None:

@@ -19,7 +19,7 @@ from ..formats import MINUS, plural, significant
 from ..model import Block, Cell, Column, Row, Table
 from ..records import render_csv
 from ..statistics import Estimate
-from ..strips import column_name, producers
+from ..strips import column_name, interval_over, producers
 from .facts import SHORT, Facts
 from .places import Ranked
 
@@ -136,8 +136,8 @@ def _how(column: Column, estimate: Estimate, ran: int) -> str:
         return f"{over}; incomplete, so without interval and rank"
     if estimate.low is None:
         return f"{over}; no interval"
-    over_what = words.interval_over(column.kind, estimate.seeds)
-    kind = "Wilson, " if column.kind == "bernoulli" else ""
+    over_what = interval_over(column, estimate)
+    kind = "Wilson, " if column.kind == "bernoulli" and over_what != "seeds" else ""
     scope = "holds for new runs" if estimate.scope == "new runs" else "holds for these trained models"
     said = [f"{over}; 95 % interval ({kind}over {over_what}), {scope}"]
     said += words.notes(estimate, column.metric, column.kind, ran)

@@ -19,7 +19,7 @@ from ...store.cells import cells_in
 from .. import latex, words
 from ..formats import count, plural
 from ..headline import Place, by_model, headline, headline_places, make_boards
-from ..model import Block, Column, Table
+from ..model import Table
 from ..ranks import ALPHABET
 from ..table import MARKDOWN
 from .across import AcrossView, across_view
@@ -27,16 +27,16 @@ from .crossmap import CrossMap, cross_map
 from .data import Strings
 from .facts import Facts
 from .gallery import Gallery, galleries
+from .opening import capital, reading, verdict
 from .published_lines import PublishedLine
 from .tradeoff import Picture, pictures
-from .view import MOST_ROWS, BlockView, Boards
+from .view import MOST_ROWS, BlockView, Boards, bases
 
 if TYPE_CHECKING:
     import jinja2
 
 #: The file that a run leaves in its store.
 REPORT = "report.html"
-_MOST_VERDICTS = 3
 
 
 @dataclass
@@ -59,7 +59,7 @@ class SuiteView:
     pictures: list[tuple[str, list[Picture], list[tuple[str, str]]]] = field(default_factory=list)
     correlated: str = ""
     across: list[AcrossView] = field(default_factory=list)
-    compared: bool = False
+    reading: str = ""
     maps: list[CrossMap] = field(default_factory=list)
     galleries: list[Gallery] = field(default_factory=list)
     published: list[PublishedLine] = field(default_factory=list)
@@ -181,7 +181,7 @@ class _Suite:
             view.help, view.footers = _help(blocks), _footers(blocks)
             self._headline_sections(view)
             view.across = [a for table in self.tables if (a := across_view(table))]
-            view.verdict = self._verdict()
+            view.verdict = verdict(self.tables, self.chosen, self.controls)
         view.published = self.published
         view.facts = self._facts(blocks)
         view.flagged = next((b.id for b in blocks if b.flagged), "")
@@ -199,7 +199,7 @@ class _Suite:
     # -- headline --
 
     def _headline_sections(self, view: SuiteView) -> None:
-        labels = self.manifest["labels"]
+        labels, ideals = self.manifest["labels"], self.manifest.get("ideals", ())
         robust, explained = headline_places(self.tables, self.chosen)
         if self.chosen.explained is not None:
             clean = [p for p in explained if p.at.get("on", "clean") == "clean"]
@@ -210,7 +210,7 @@ class _Suite:
                 found = [d for table in self.tables for d in table.defenses]
                 for name, mine in by_model(clean).items():
                     title = _named(name, clean)
-                    made = pictures(title, rows.get(name, []), mine, explainers)
+                    made = pictures(title, rows.get(name, []), mine, explainers, self.controls, ideals)
                     lines = [
                         (d.at["explainer"], words.correlation(d.found))
                         for d in found
@@ -218,8 +218,7 @@ class _Suite:
                     ]
                     if made:
                         view.pictures.append((title, made, _alike(lines)))
-                columns = (self.chosen.robust, self.chosen.explained)
-                view.compared = any(column.ranking is not None for column in columns)
+                view.reading = reading([p for _, made, _ in view.pictures for p in made])
                 if any(d.found.rho is not None for d in found):
                     view.correlated = words.CHOSEN
             for name, mine in by_model(explained).items():
@@ -238,36 +237,6 @@ class _Suite:
         return found
 
     # -- words --
-
-    def _verdict(self) -> list[tuple[str, list[str]]]:
-        """(dataset, sentences) for the first datasets."""
-        said: dict[str, list[str]] = {}
-        unranked = True
-        for chosen in (self.chosen.robust, self.chosen.explained):
-            for block, column in self._same(chosen):
-                if column.ranking is not None:
-                    unranked = False
-                    name = " · ".join(block.at[c] for c in ("dataset", "model") if c in block.at)
-                    said.setdefault(name, []).append(column.ranking.verdict)
-        if unranked:
-            several = any(len(b.rows) > 1 for t in self.tables for b in t.blocks)
-            text = "No row is ranked: the order shown is the order of the estimates." if several else ""
-            return [("", [text])] if text else []
-        return list(said.items())[:_MOST_VERDICTS]
-
-    def _same(self, headline: Column | None) -> list[tuple[Block, Column]]:
-        """The headline's column in every block of its board."""
-        if headline is None:
-            return []
-        for table in self.tables:
-            if any(column is headline for block in table.blocks for column in block.columns):
-                return [
-                    (block, column)
-                    for block in table.blocks
-                    for column in block.columns
-                    if column.metric == headline.metric and dict(column.shown) == dict(headline.shown)
-                ]
-        return []
 
     def _facts(self, blocks: Sequence[BlockView]) -> list[tuple[str, str, str]]:
         """(what, value, link) of the facts line; the cells have a bar of their own."""
@@ -289,10 +258,10 @@ class _Suite:
         if samples:
             ends = dict.fromkeys((count(samples[0]), count(samples[-1])))
             crossed += f" × {' to '.join(ends)}"
-        over = "seeds and samples" if self.manifest["seeds"] > 1 else "samples"
+        over = [f"over {basis}" for basis in bases([b for t in self.tables for b in t.blocks])]
         found = [
             ("Seeds × samples", crossed, ""),
-            ("Intervals", f"95 %, over {over}", ""),
+            ("Intervals", f"95 %, {'; some '.join(over)}" if over else "", ""),
             (
                 "Flags",
                 plural(flagged, "row") if flagged else "none",
@@ -308,9 +277,8 @@ class _Suite:
         if not self.facts.done:
             bands.append(f"No records yet: {plural(self.facts.total, 'cell')} planned. Run: {self.again}")
         elif self.manifest["seeds"] == 1:
-            bands.append(
-                f"One seed: intervals cover samples only. {words.ONE_SEED.partition(': ')[2].capitalize()}"
-            )
+            said = capital(words.ONE_SEED.partition(": ")[2])
+            bands.append(f"One seed: intervals cover samples only. {said}")
         elif self.manifest["seeds"] == 2:
             bands.append(words.TWO_SEEDS)
         return bands

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..model import Block, Cell, Row
+from ..model import Block, Cell
 from ..ranks import ALPHABET, Standing, letter
 
 BAR = 60
@@ -79,7 +79,7 @@ class Ranked:
             [s is not None for s in standings] if self.ranking else [_value(c) is not None for c in cells]
         )
         self.ranked = sum(counted) if by is not None else len(names)
-        self.rest_title = _title([block.rows[r] for r in self.order[self.ranked :]])
+        self.rest_title = _title(block, by, self.order[self.ranked :])
         self.of = self.ranking.of if self.ranking else 0
         groups = [_groups(s) if s is not None else (0, 0) for s in standings]
         self.lanes = min(LANES, max(3, *(n for _, n in groups)))
@@ -98,12 +98,17 @@ def _groups(standing: Standing) -> tuple[int, int]:
     return (ALPHABET.index(letters[0]) if letters else int(numbers.partition(")")[0]) - 1), many
 
 
-def _title(rest: Sequence[Row]) -> str:
-    if not rest:
+def _title(block: Block, by: int | None, rest: Sequence[int]) -> str:
+    """Of the rows that a column does not rank."""
+    if not rest or by is None:
         return ""
-    if all(row.done < row.of for row in rest):
-        return "Incomplete: listed, never ranked"
-    return "Not ranked by this column"
+    if all(block.rows[r].reference for r in rest):
+        return "References: shown, never ranked"
+    cells = [block.rows[r].cells[by] for r in rest]
+    if not all(cell.done < cell.of for cell in cells):
+        return "Not ranked by this column"
+    elsewhere = any(c.ranking is not None and c.ranking.standings[r] for c in block.columns for r in rest)
+    return "Incomplete: listed, " + ("not ranked by this column" if elsewhere else "never ranked")
 
 
 def _value(cell: Cell | None) -> float | None:

@@ -159,7 +159,7 @@
     const [how, origin, records, seeds, , missing] = block.cells[r][c];
     const [on, ran, passes, versions] = data.origins[origin].map((i) => data.strings[i]);
     const at = column.places && column.places[r];
-    const keys = keysOf(records);
+    const keys = [...new Set(keysOf(records))]; // seeds may share a record
     let standing = column.places && !at ? "not ranked" : "";
     if (at) standing = `Rank ${rank(at)} of ${column.of}: ${at[0] - 1} ${at[0] === 2 ? "row is" : "rows are"} separated as better, ${column.of - at[1]} as worse.`;
     dialog.querySelector("h2").textContent = `${[...button.closest("tr").querySelectorAll("th")].map((th) => th.textContent).join(" × ")} · ${column.name}`;

@@ -16,8 +16,12 @@ from ..formats import count
 from ..model import Block, Flag, Ranking, Row, Table
 from ..strips import (
     STATE_NOTES,
+    board_verdict,
     cells_text,
     column_name,
+    interval_over,
+    is_apart,
+    lacking,
     producer_name,
     producers,
     row_notes,
@@ -56,6 +60,7 @@ class RowView:
     flags: tuple[Flag, ...]
     incomplete: str
     control: bool
+    reference: bool
     place: Place | None
     late: bool = False
 
@@ -142,8 +147,9 @@ class Boards:
                 tuple(strip[r] for strip in strips),
                 f"{count(row.done)}/{count(row.of)}",
                 _by_word(row.flags),
-                self._incomplete(block, row),
+                self._incomplete(block, r, row),
                 row.control,
+                row.reference,
                 default.places[r],
             )
             for r, row in enumerate(block.rows)
@@ -158,7 +164,7 @@ class Boards:
         lanes = max((place.lanes for place in places), default=0)
         title = table.board[:1].upper() + table.board[1:]
         return BlockView(
-            f"b{self.made}", title, where, self._parts(block), self._verdict(block, default.ranking),
+            f"b{self.made}", title, where, self._parts(block), self._verdict(block),
             block.labels, _groups(self.facts.manifest, block), tuple(ordered[: default.ranked]),
             tuple(ordered[default.ranked :]), default.rest_title, by, has_ranks, flags,
             max(3, lanes), self._notes(table, block, default.ranking), _footer(block),
@@ -173,10 +179,8 @@ class Boards:
         named = sum(c in block.at and (c, block.at[c]) != ("on", "clean") for c in COORDINATES)
         return " · ".join(p for p in parts[named:] if not p.startswith(("ordered by", "ranked by")))
 
-    def _verdict(self, block: Block, ranking: Ranking | None) -> str:
-        if len(block.rows) == 1:
-            return ""
-        return ranking.verdict if ranking is not None else ""
+    def _verdict(self, block: Block) -> str:
+        return board_verdict(block) if len(block.rows) > 1 else ""
 
     def _notes(self, table: Table, block: Block, ranking: Ranking | None) -> tuple[str, ...]:
         """What a reader must know about the block's numbers; a number's drawer has its own."""
@@ -193,7 +197,7 @@ class Boards:
             notes.append("NaN (k): k scores are not a number.")
         if medians := dict.fromkeys(c.metric for c in block.columns if c.average == "median"):
             notes.append(f"Medians over the samples, not means: {', '.join(medians)}.")
-        if other := dict.fromkeys(column_name(c) for c in block.columns if not c.comparable):
+        if other := dict.fromkeys(column_name(c) for i, c in enumerate(block.columns) if is_apart(block, i)):
             notes.append(f"Not comparable, measured on different samples: {', '.join(other)}.")
         if ranking is not None and block.ordered_by is not None:
             notes += row_notes(block, block.ordered_by)
@@ -201,8 +205,8 @@ class Boards:
             notes += table.notes
         return tuple(dict.fromkeys(notes))
 
-    def _incomplete(self, block: Block, row: Row) -> str:
-        """Why cells of a row are missing; empty when none is."""
+    def _incomplete(self, block: Block, r: int, row: Row) -> str:
+        """Why cells of a row are missing, and which columns do not rank it; empty when none is."""
         if row.done == row.of:
             return ""
         missing = []
@@ -211,21 +215,32 @@ class Boards:
                 at = {**block.at, **row.at, **column.at}
                 why = self.facts.missing(at, self.facts.seeds(at, column.metric, cell))
                 missing.append(f"{column_title(column)}: {why}" if why else column_title(column))
-        return words.incomplete(row.done, row.of, "; ".join(missing))
+        return words.incomplete(row.done, row.of, "; ".join(missing), lacking(block, [r]))
 
 
 def _footer(block: Block) -> str:
     """What intervals and ranks of a block claim; empty where nothing is ranked."""
     if all(column.ranking is None for column in block.columns):
         return ""
-    cells = [
-        (column, cell.estimate)
-        for row in block.rows
-        for column, cell in zip(block.columns, row.cells, strict=True)
-    ]
-    whole = [(c, e) for c, e in cells if e is not None and e.low is not None]
-    kind = "set" if all(c.kind == "set" for c, _ in whole) else "score"
-    return words.footer(words.interval_over(kind, max(e.seeds for _, e in whole))) if whole else ""
+    by_basis = bases([block])
+    if not by_basis:
+        return ""
+    first, *others = by_basis
+    some = (f"; of {words.listed(list(by_basis[over]))} over {over}" for over in others)
+    return words.footer("".join([first, *some]))
+
+
+def bases(blocks: Sequence[Block]) -> dict[str, dict[str, None]]:
+    """What intervals rest on, and the metrics for which they do: what most of them rest on first."""
+    found: dict[str, list[str]] = {}
+    for block in blocks:
+        for row in block.rows:
+            for column, cell in zip(block.columns, row.cells, strict=True):
+                if cell.estimate is not None and (over := interval_over(column, cell.estimate)):
+                    found.setdefault(over, []).append(column.metric)
+    return {
+        over: dict.fromkeys(found[over]) for over in sorted(found, key=lambda o: (-len(found[o]), -len(o)))
+    }
 
 
 def _by_word(flags: Sequence[Flag]) -> tuple[Flag, ...]:

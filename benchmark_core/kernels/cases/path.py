@@ -32,7 +32,7 @@ def _sums(k: int, *shape: int) -> Make:
 
 
 def _rows(n: int, d: int, kind: str = "random") -> Make:
-    """Rows with a positive sum."""
+    """Rows with a positive sum, unless they are spoiled."""
 
     def make(g: Generator) -> tuple[Any, ...]:
         a = torch.rand(n, d, generator=g)
@@ -40,6 +40,8 @@ def _rows(n: int, d: int, kind: str = "random") -> Make:
             a = torch.randint(0, 3, (n, d), generator=g).float() + torch.eye(1, d)
         elif kind == "one":
             a = torch.eye(n, d)
+        elif kind == "spoiled":
+            a[0], a[1, -1], a[2, d // 2] = 0, torch.nan, torch.inf
         return (a,)
 
     return make
@@ -78,6 +80,7 @@ CASES = [
             "9x9-one": _rows(9, 9, "one"),
             "3x1": _rows(3, 1),
             "0x5": _rows(0, 5),
+            "4x37-spoiled": _rows(4, 37, "spoiled"),
             "3x200": _rows(3, 200),
             "2x5000-long": _rows(2, 5000),
         }.items()

@@ -51,6 +51,17 @@ def _thresholds(p: float) -> Callable[[Generator], tuple[Any, ...]]:
     return make
 
 
+def _spoiled(p: float) -> Callable[[Generator], tuple[Any, ...]]:
+    """NaN stays, what is infinite goes to the box, and no y passes an infinite threshold."""
+
+    def make(g: Generator) -> tuple[Any, ...]:
+        y = torch.tensor([math.nan, math.inf, -math.inf, 1.0, -2.0, 0.0]).repeat(3, 1)
+        tau = torch.tensor([0.5, 0.5, 0.5, 0.0, math.inf, 0.5])
+        return y, tau, torch.full((6,), -1.5), torch.full((6,), 3.0), p
+
+    return make
+
+
 def _alone(make: Callable[[Generator], tuple[Any, ...]]) -> Callable[[Generator], tuple[Any, ...]]:
     """The arguments of prox_lp from those of prox_step."""
 
@@ -107,6 +118,18 @@ def _few(
     return make
 
 
+def _spoiled_rows(channels: bool) -> Callable[[Generator], tuple[Any, ...]]:
+    """NaN is always among the few, then what is infinite."""
+
+    def make(g: Generator) -> tuple[Any, ...]:
+        y = torch.randn(3, 2, 5, 5, generator=g)
+        y[0, 1, 2, 2], y[1, 0, 1, 3], y[1, 1, 4, 4], y[2, 0, 0, 1] = math.nan, math.inf, -math.inf, math.nan
+        y[2, 1, 3, 3] = math.inf
+        return y, 3, torch.full((2, 5, 5), -0.5), torch.full((2, 5, 5), 1.5), channels
+
+    return make
+
+
 def _as_near(args: tuple[Any, ...], got: Tensor, expected: Tensor) -> None:
     """Gains that float32 cannot tell apart may change places: what must agree is the distance."""
     y, m, low, high, channels = args
@@ -136,6 +159,7 @@ CASES = [
         )
     ),
     *(Case("prox_lp", f"{name}-thresholds", _thresholds(p), same=_as_good) for name, p in POWERS.items()),
+    *(Case("prox_lp", f"{name}-spoiled", _spoiled(p)) for name, p in POWERS.items()),
     *(
         Case("prox_step", f"{name}-{_named(shape)}", _steps(*shape, p=p), use="bench", same=_as_good)
         for name, p in POWERS.items()
@@ -181,6 +205,12 @@ CASES = [
             "0x5": _few(0, 5, m=2),
             "3x1": _few(3, 1, m=0),
         }.items()
+    ),
+    *(
+        Case(
+            "topk_box_projection", f"spoiled-{'pixels' if channels else 'features'}", _spoiled_rows(channels)
+        )
+        for channels in (False, True)
     ),
     *(
         Case(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -44,8 +45,21 @@ def _ties(g: Generator) -> tuple[Any, ...]:
     return x, gradient, x, 4.0, 1.5, torch.full((40,), -8.0), torch.full((40,), 8.0)
 
 
+def _spoiled(*shape: int) -> Callable[[Generator], tuple[Any, ...]]:
+    """NaN at one place of each of the first three samples: in x_k, g and x. It stays where the norm is linf,
+    save in g, and takes the whole sample else."""
+
+    def make(g: Generator) -> tuple[Any, ...]:
+        args = _inputs(*shape, eps=0.5, alpha=0.2)(g)
+        for i, a in enumerate(args[:3]):
+            a.flatten(1)[i, 7] = torch.nan
+        return args
+
+    return make
+
+
 def _foolbox(norm: str) -> Callable[[tuple[Any, ...]], Callable[[], Tensor]]:
-    """Normalise, step, project and clip as foolbox's attacks do it (on the l1 ball it only scales)."""
+    """Normalise, step, project and clip as foolbox's attacks do it. On the l1 ball it only scales."""
 
     def prepare(args: tuple[Any, ...]) -> Callable[[], Tensor]:
         import eagerpy as ep
@@ -64,6 +78,23 @@ def _foolbox(norm: str) -> Callable[[tuple[Any, ...]], Callable[[], Tensor]]:
     return prepare
 
 
+def _adv_lib(args: tuple[Any, ...]) -> Callable[[], Tensor]:
+    """The same step as l2's, then adv-lib's exact projection on the l1 ball."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it compares versions by distutils
+        from adv_lib.utils.projections import l1_ball_euclidean_projection as project
+
+    x_k, g, x, alpha, eps, _, _ = args
+
+    def step() -> Tensor:
+        length = g.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, *(1,) * (g.ndim - 1))
+        d = (x_k + alpha * g / length - x).flatten(1)
+        return (x + project(d, eps, inplace=True).view_as(x)).clamp_(0, 1)
+
+    return step
+
+
+FLOAT = (torch.float32,)
 EPS = {"linf": 0.1, "l2": 0.5, "l1": 2.0}
 CASES = [
     case
@@ -79,13 +110,15 @@ CASES = [
         Case(f"{norm}_step", "no-box-7x50", _inputs(7, 50, eps=eps, alpha=eps, box="infinite"), atol=2e-6),
         Case(f"{norm}_step", "no-ball-3x50", _inputs(3, 50, eps=0.0, alpha=eps), atol=2e-6),
         Case(f"{norm}_step", "ties-6x40", _ties, atol=2e-6),
+        Case(f"{norm}_step", "nan-4x50", _spoiled(4, 50), atol=2e-6),
+        Case(f"{norm}_step", "nan-3x91x91", _spoiled(3, 91, 91), dtypes=FLOAT, atol=2e-6),
         *(
             Case(
                 f"{norm}_step",
                 "x".join(map(str, shape)),
                 _inputs(*shape, eps=eps, alpha=eps / 4),
                 use="bench",
-                peer=None if norm == "l1" else ("foolbox", _foolbox(norm)),
+                peer=("adv-lib", _adv_lib) if norm == "l1" else ("foolbox", _foolbox(norm)),
             )
             for shape in ((65536, 16), (256, 3, 32, 32), (8192, 3, 32, 32), (256, 3, 224, 224))
         ),

@@ -25,6 +25,8 @@ from .base import Began, Outcome, Progressed, timed_out
 _POLL = 0.2
 #: How long a new worker may take until it begins its first job, seconds.
 _START = 120.0
+#: So many workers more than there are slots may end in a row before they begin a job.
+_STILLBORN = 3
 
 
 @dataclass
@@ -32,6 +34,7 @@ class _Slot:
     process: Any
     pipe: Connection
     job: Job | None = None
+    began: bool = False
     deadline: float = float("inf")
 
 
@@ -55,6 +58,7 @@ class LocalExecutor:
         self._context.set_forkserver_preload(["benchmark_core.run.worker"])
         self._slots: list[_Slot] = []
         self._next_look = 0.0
+        self._stillborn = 0
         try:
             for _ in range(jobs):
                 self._slots.append(self._start())
@@ -94,6 +98,7 @@ class LocalExecutor:
                 continue
             if isinstance(message, Began):
                 slot.deadline = time.monotonic() + self._timeout
+                slot.began, self._stillborn = True, 0
                 continue
             news.append(message)
             if isinstance(message, Outcome):
@@ -123,6 +128,14 @@ class LocalExecutor:
             how = f"ended with exit code {code}"
         assert slot.job is not None
         message = f"its worker {how}; too little memory, or a crash in native code"
+        if not slot.began:
+            message = f"its worker {how} before it began anything"
+            self._stillborn += 1
+        if self._stillborn > self.slots + _STILLBORN:
+            raise RobexError(
+                f"workers do not start: the last {self._stillborn} ended before they began anything (the "
+                f"last one {how}); --jobs 1 runs without workers"
+            )
         return self._abort(slot, Outcome(slot.job.node.key, "lost", message=message))
 
     def _abort(self, slot: _Slot, outcome: Outcome) -> Outcome:

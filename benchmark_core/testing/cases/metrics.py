@@ -79,17 +79,25 @@ def measures_float64(trial: Trial) -> None:
         double.call(How(consumes=kind), "it measures results in float64")
 
 
-@case("metric", read="success", applies=lambda s: isinstance(s, MetricSpec) and s.reads == "success")
+_CAN_SUCCEED = ("perturbation", "counterfactual")
+
+
+@case(
+    "metric",
+    read="success",
+    applies=lambda s: isinstance(s, MetricSpec) and not set(s.consumes).isdisjoint(_CAN_SUCCEED),
+)
 def asks_the_model_again(trial: Trial) -> None:
-    for kind in _spec(trial).consumes:
+    for kind in (kind for kind in _spec(trial).consumes if kind in _CAN_SUCCEED):
         plain = tensors_of(trial.call(How(consumes=kind)).result)
-        boasted = trial.call(How(consumes=kind, boasting=True), "it measures a result with notes")
-        found = difference(plain, tensors_of(boasted.result))
-        expect(
-            not found,
-            "success is what a fresh prediction on the result says, not what a method notes",
-            f"where a method notes success everywhere, {found}",
-        )
+        for noted, words in ((1.0, "success"), (0.0, "failure")):
+            told = trial.call(How(consumes=kind, noted=noted), "it measures a result with notes")
+            found = difference(plain, tensors_of(told.result))
+            expect(
+                not found,
+                "success is what a fresh prediction on the result says, not what a method notes",
+                f"where a method notes {words} everywhere, {found}",
+            )
 
 
 @case("metric", read="scores", applies=lambda s: isinstance(s, MetricSpec) and s.failure is not None)

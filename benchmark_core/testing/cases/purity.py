@@ -10,6 +10,9 @@ from ...spec import ExplainerSpec, MethodSpec, MetricSpec
 from ..harness import Breach, Call, How, Trial, difference, expect, tensors_of
 from .table import CALLED, case
 
+#: Samples of a large batch: more than one block of most loops that take samples in blocks.
+MANY = 70
+
 
 def _per_sample(spec: MethodSpec) -> bool:
     """Whether its result has a row for every sample."""
@@ -31,7 +34,11 @@ def runs(trial: Trial) -> None:
 @case(*CALLED, read="leave-things-as-they-were")
 def leaves_its_inputs(trial: Trial) -> None:
     changed = _touched(trial, "inputs")
-    expect(not changed, "inputs, task and states are as before the call", f"it changed {changed}; copy first")
+    expect(
+        not changed,
+        "inputs, task, states and params are as before the call, also for autograd",
+        f"it changed {changed}; copy first",
+    )
 
 
 @case("attack", "explainer", "metric", "state", read="leave-things-as-they-were")
@@ -79,6 +86,55 @@ def needs_no_seed_if_deterministic(trial: Trial) -> None:
     expect(not found, "deterministic=True: the result is the same for every seed", f"another seed: {found}")
 
 
+@case(
+    "attack",
+    "explainer",
+    read="the-same-seed-the-same-result",
+    applies=lambda spec: not spec.deterministic,
+    somewhere=True,
+)
+def another_seed_can_change_it(trial: Trial) -> None:
+    """What draws nothing shares one node between repetitions if it says so; what draws from a generator of
+    its own repeats its noise in each of them, and their spread says nothing."""
+    first = tensors_of(trial.call().result)
+    for seed in (7, 8):
+        if difference(first, tensors_of(trial.call(How(seed=seed)).result)):
+            return
+    raise Breach(
+        "another seed changes the result in one of the settings tried: draws come from ctx.random or "
+        "ctx.generator; a method that draws nothing says deterministic=True",
+        "three seeds give the same numbers; conformance(..., params=...) names settings that draw",
+    )
+
+
+@case(*CALLED, read="samples-not-batches")
+def keeps_nothing_between_calls(trial: Trial) -> None:
+    """The engine makes a method once for all batches of a node."""
+    for kind in trial.spec.consumes if isinstance(trial.spec, MetricSpec) else ("",):
+        how, other = How(consumes=kind), How(consumes=kind, rows=tuple(reversed(range(trial.n))))
+        fresh, method = tensors_of(trial.call(how).result), trial.make()
+        trial.again(method, other, "it runs")
+        for call in ("second", "third"):
+            again = trial.again(method, how, f"it runs as the {call} call of one instance")
+            found = difference(fresh, tensors_of(again.result))
+            expect(
+                not found,
+                "an instance keeps its params and nothing else: it gives every batch what a new one gives",
+                f"the {call} call of one instance: {found}",
+            )
+
+
+@case("model", "defense", "state", read="training-data")
+def learns_from_training_data_alone(trial: Trial) -> None:
+    other = trial.call(How(test_set="another"), "it runs on a task with another test set")
+    found = difference(tensors_of(trial.call().result), tensors_of(other.result))
+    expect(
+        not found,
+        "the same training data give the same weights and tensors, whatever the test set is",
+        f"with other x_test and y_test, {found}",
+    )
+
+
 @case("attack", "explainer", "metric", read="samples-not-batches", applies=_per_sample)
 def does_not_depend_on_the_batch(trial: Trial) -> None:
     """In float64, so that what is left of a difference is no rounding; in float32 if it cannot do that."""
@@ -94,6 +150,7 @@ def does_not_depend_on_the_batch(trial: Trial) -> None:
         "alone": [(i,) for i in range(0, n, 4)],
         "in another order": [reverse],
         "in a smaller batch": [tuple(range(n // 3)), tuple(range(n // 2, n))],
+        "in a batch of many": [tuple(range(n)) * -(-MANY // n)],
     }
     for kind in (kind for kind in kinds if kind != "synthesis"):
         whole = _rows_of(used.call(How(consumes=kind)))

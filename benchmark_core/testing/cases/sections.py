@@ -40,6 +40,10 @@ SECTIONS: dict[str, str] = {
         "The result of a sample is the same alone, in another order, among other samples, and for every "
         "`ctx.batch_size`, to float tolerance (1e-6 in float64)."
     ),
+    "training-data": (
+        "What is built, trained or prepared does not depend on the test set: other `x_test` and `y_test` "
+        "give the same weights and tensors."
+    ),
     "progress": "`ctx.progress(done, total)` takes whole numbers with 0 <= done <= total.",
     "passes-are-counted": (
         "Every pass goes through `model(x)` or `model.features(x)` of the model that the method is "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import pickle
+import re
 from pathlib import Path
 
 from ... import interfaces
@@ -32,6 +33,17 @@ def has_a_citation(trial: Trial) -> None:
         "cite= says where the method comes from (a reference, an arXiv id, a URL)",
         "cite is empty",
     )
+    expect(
+        not _PLACEHOLDER.fullmatch(trial.spec.cite.strip(" .:()[]<>").lower()),
+        "cite= says where the method comes from (a reference, an arXiv id, a URL)",
+        f"it still reads {trial.spec.cite!r}; a method of your own cites its page or repository",
+    )
+
+
+#: What stands in templates and drafts until somebody knows better.
+_PLACEHOLDER = re.compile(
+    r"the paper or page that it comes from|todo\b.*|fixme\b.*|tbd|xxx+|\?*|cite|citation|reference|none|n/a"
+)
 
 
 @case(read="what-a-spec-says", per_task=False)

@@ -7,11 +7,13 @@ samples. Steps use only the direction of a gradient: scaling it per sample chang
 
 from __future__ import annotations
 
+import functools
+
 from torch import Tensor
 
 from benchmark_core import SampleRandom
 from benchmark_core.kernels.projections import uniform_in_ball
-from benchmark_core.kernels.steps import STEPS
+from benchmark_core.kernels.steps import STEPS, linf_bounds, linf_step_
 
 
 class Ball:
@@ -27,5 +29,11 @@ class Ball:
         return (self.x + uniform_in_ball(self.norm, self.eps, random, self.x)).clamp_(self.lower, self.upper)
 
     def step(self, x: Tensor, g: Tensor, alpha: float) -> Tensor:
-        """x, g: (n, *shape)."""
+        """x, g: (n, *shape); g is overwritten."""
+        if self.norm == "linf" and not x.is_cuda:
+            return linf_step_(x, g, alpha, *self._bounds)
         return STEPS[self.norm](x, g, self.x, alpha, self.eps, self.lower, self.upper)
+
+    @functools.cached_property
+    def _bounds(self) -> tuple[Tensor, Tensor]:
+        return linf_bounds(self.x, self.eps, self.lower, self.upper)

@@ -38,6 +38,8 @@ NAME = "attack toy-shift"
 
 BROKEN = {
     "raise": r"ValueError: told to raise \(toy_bench\.py:\d+\)",
+    "garbled": r"ValueError: \\udcff and \\x1b\[31m \(toy_bench\.py:\d+\)",
+    "speechless": r"Speechless: its message cannot be told \(toy_bench\.py:\d+\)",
     "exit": r"called sys\.exit\(0\) \(toy_bench\.py:\d+\); raise an error instead",
     "keyboard": r"KeyboardInterrupt: no message \(toy_bench\.py:\d+\)",
     "nan": f"{NAME}: x_adv has 80 values that are NaN or infinite",
@@ -73,12 +75,16 @@ def test_contract(bench, good, behave):
     assert records(bench.store()) == good
 
 
-@pytest.mark.parametrize("behave", ["settings", "chatty"])
-def test_what_is_nobodys_harm(bench, good, behave):
-    """Global generators and the environment are put back; megabytes of output do not reach the boards."""
+@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("behave", ["settings", "chatty", "numbered", "streams", "forked"])
+def test_what_is_nobodys_harm(bench, good, behave, jobs):
+    """Global generators, the environment and the streams are put back; megabytes of output do not reach the
+    boards; a process that a method forks does not run the rest a second time."""
     bench.suite(ONE_BAD.format(behave=behave, limits=""))
-    call = bench.call("run", "suite.yaml", "--quiet")
+    call = bench.call("run", "suite.yaml", "--quiet", "--jobs", jobs)
     assert good.items() <= records(bench.store()).items()
+    assert call.out.count("robust") == 1
+    assert call.err.count("Report: ") == 1
     assert "xxx" not in call.out
     assert "from a child" not in call.out
     assert ("from a child" in call.err) == (behave == "chatty")

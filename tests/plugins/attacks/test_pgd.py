@@ -11,9 +11,10 @@ import torchattacks
 from scipy.stats import binomtest
 from torch import nn
 
-from benchmark_core.kernels.steps import unit_l2
+from benchmark_core.kernels.steps import linf_step, unit_l2
 from benchmark_core.run.counted import CountedModel
 from benchmark_core.testing import make_context
+from benchmark_plugins.attacks.balls import Ball
 from benchmark_plugins.attacks.catalogue import PGDParams
 from benchmark_plugins.attacks.pgd import PGD
 
@@ -25,6 +26,19 @@ NORMS = list(EPS)
 def pgd(v, norm="linf", *, model=None, goal="perturbation", target=None, seed=0, **params):
     attack = PGD(PGDParams(**{"eps": EPS[norm], "norm": norm, "steps": 10} | params))
     return attack.perturb(model or v.model, v.x, v.y, v.context(goal=goal, target=target, seed=seed))
+
+
+def test_a_ball_with_kept_bounds_steps_as_the_kernel_that_runs_on_a_gpu():
+    g = torch.Generator().manual_seed(0)
+    x, lower, upper = torch.rand(9, 7, generator=g), torch.zeros(7), torch.linspace(0.9, 1.1, 7)
+    x[::2, 0] = 0
+    ball, x_k, rows = Ball("linf", x, 0.2, lower, upper), x, torch.tensor([1, 4, 8])
+    for _ in range(6):
+        slope = torch.randn(9, 7, generator=g) * (torch.rand(9, 7, generator=g) > 0.2)
+        expected = linf_step(x_k, slope, x, 0.07, 0.2, lower, upper)
+        assert torch.equal(ball.take(rows).step(x_k[rows], slope[rows], 0.07), expected[rows])
+        x_k = ball.step(x_k, slope, 0.07)
+        assert torch.equal(x_k, expected)
 
 
 # --- peers ---------------------------------------------------------------------------------------------

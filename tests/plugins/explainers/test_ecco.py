@@ -144,18 +144,32 @@ def test_start_noise_belongs_to_samples_and_keeps_the_box(mlp, task64):
     assert bool((whole.x_cf >= task64.lower).all() and (whole.x_cf <= task64.upper).all())
 
 
-def test_a_thousand_at_once_are_what_each_is_alone(mlp, task64):
+@pytest.mark.parametrize(
+    "params",
+    [
+        EccoParams(until="boundary", steps=40, start_noise=0.0),
+        EccoParams(tol=0.3, lam_distance=0.0, steps=40, start_noise=0.0),
+        EccoParams(until="boundary", optimiser="adam", lr=0.05, steps=40, start_noise=0.0),
+    ],
+    ids=["boundary", "target-class", "adam"],
+)
+def test_a_thousand_at_once_are_what_each_is_alone(params, mlp, task64):
+    """Though those that stop make room, and the last ones take their places."""
     g = torch.Generator().manual_seed(0)
     x = torch.rand(1000, 5, generator=g).double()
     target = (mlp(x).argmax(1) + 1) % 3
-    method = Ecco(EccoParams(until="boundary", steps=40, start_noise=0.0))
+    kept = x.clone(), target.clone()
+    method = Ecco(params)
     together = method.explain(mlp, x, target, make_context(task64, 1000, target=target))
-    for rows in (slice(0, 3), slice(500, 501)):
+    for rows in (slice(0, 3), slice(500, 501), slice(900, 1000)):
         ctx = make_context(task64, len(x[rows]), target=target[rows])
         alone = method.explain(mlp, x[rows], target[rows], ctx)
         torch.testing.assert_close(alone.x_cf, together.x_cf[rows])
         assert torch.equal(alone.notes["steps"], together.notes["steps"][rows])
     assert float(together.notes["valid"].mean()) > 0.5
+    assert len(together.notes["steps"].unique()) > 5
+    assert torch.equal(x, kept[0])
+    assert torch.equal(target, kept[1])
 
 
 def test_presets_and_what_they_need():

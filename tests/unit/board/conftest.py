@@ -16,6 +16,7 @@ METRICS = {
     "accuracy": ("%", "higher", [0.0, 1.0], "bernoulli", ["prediction"]),
     "robust-accuracy": ("%", "higher", [0.0, 1.0], "bernoulli", ["perturbation"]),
     "distance": ("", "lower", [0.0, None], "conditional", ["perturbation"]),
+    "unfaithfulness": ("", "lower", [0.0, None], "score", ["attribution"]),
     "sparseness": ("", None, [0.0, 1.0], "score", ["attribution"]),
 }
 

@@ -31,7 +31,7 @@ def across(made):
                     at = {"dataset": f"data {d}", "defense": defense, "model": models[d % len(models)]}
                     for metric in metrics:
                         made.add(y, np.arange(N), metric=metric, seed=seed, **at, explainer="e", on="clean")
-        made.board("b", ("dataset", "model", "defense"))
+        made.board("b", ("dataset", "model", "defense"), (), "accuracy")
         manifest = {**made.manifest, "controls": list(controls)}
         manifest["metrics"]["sparseness"]["direction"] = "higher"
         return make_board(made.store, manifest, boards_of(manifest)[0])
@@ -239,3 +239,54 @@ def test_a_worst_case_over_several_radii_says_so(made, shares):
     assert "spans" not in " ".join(make_board(made.store, manifest, board).notes)
     params["pgd eps=0.2"] |= {"eps": 2.0, "norm": "l2"}  # another ball is no larger one
     assert "spans" not in " ".join(make_board(made.store, manifest, board).notes)
+
+
+def test_rows_that_are_not_comparable_have_no_mean_and_no_mean_rank(made):
+    """Seven data sets, and on each of them every row has samples of its own."""
+    rng = np.random.default_rng(0)
+    for d in range(7):
+        for j, defense in enumerate("ABC"):
+            for seed in range(3):
+                y = (rng.random(50) < 0.5 + 0.1 * j).astype(float)
+                at = {"dataset": f"data {d}", "defense": defense, "seed": seed}
+                made.add(y, np.arange(50) + 100 * j, metric="accuracy", **at)
+    made.board("b", ("dataset", "model", "defense"))
+    table = make_board(made.store, made.manifest, boards_of(made.manifest)[0])
+    assert all(not column.comparable for block in table.blocks for column in block.columns)
+    assert table.across == ()
+    assert "mean rank" not in render([table], "text")
+
+
+def test_rows_with_few_valid_samples_have_no_mean_rank(made):
+    """Seven data sets: a row that gives up on half of the samples is ranked on none, and not over them."""
+    rng = np.random.default_rng(0)
+    for d in range(7):
+        for j, defense in enumerate("ABC"):
+            valid = np.arange(50) < (25 if defense == "A" else 50)
+            for seed in range(3):
+                at = {"dataset": f"data {d}", "defense": defense, "seed": seed, "attack": "pgd"}
+                made.add(rng.random(50) + j, valid=valid, metric="distance", **at)
+    made.board("b", ("dataset", "model", "defense"))
+    (found,) = make_board(made.store, made.manifest, boards_of(made.manifest)[0]).across
+    assert {row.name: row.ranked for row in found.rows} == {"A": 0, "B": 7, "C": 7}
+    assert {found.rows[i].name for i in found.compared} == {"B", "C"}
+
+
+def test_radii_are_listed_once(made, shares):
+    """FGSM has one norm only, which is no param of it."""
+    methods = {
+        f"{name} {eps}": {"name": name, "params": {"eps": eps, **({"norm": "linf"} if name == "pgd" else {})}}
+        for name in ("fgsm", "pgd")
+        for eps in (0.1, 0.2)
+    }
+    for attack in methods:
+        for seed in range(3):
+            made.add(shares(0.5, seed=seed), metric="robust-accuracy", seed=seed, attack=attack)
+
+    def said():
+        manifest = {**made.manifest, "methods": {"attack": methods}}
+        return " ".join(make_board(made.store, manifest, boards_of(manifest)[0]).notes)
+
+    assert "worst of 4 spans eps 0.1, 0.2: what" in said()
+    methods["pgd 0.2"]["params"]["eps"] = 0.3
+    assert "worst of 4 spans eps 0.1, 0.2; 0.1, 0.3: what" in said()

@@ -55,13 +55,27 @@ def test_estimates_are_those_of_the_scores(made, shares):
 
 def test_rows_are_ordered_by_the_wanted_metric(made, shares):
     fill(made, shares)
-    made.board("by-accuracy", ("dataset", "defense"))
+    made.board("by-accuracy", ("dataset", "defense"), (), "accuracy")
     made.board("by-robustness", ("dataset", "defense"), (), "robust-accuracy")
     names = [
         [row.name for row in make_board(made.store, made.manifest, b).blocks[0].rows]
         for b in boards_of(made.manifest)
     ]
     assert names == [["Standard", "AT"], ["AT", "Standard"]]
+
+
+def test_without_a_wish_what_an_attack_made_orders_and_the_board_says_why(made, shares):
+    fill(made, shares)
+    made.board("all", ("dataset", "defense"))
+    made.board("plain", ("dataset", "defense"), ("accuracy",))
+    made.board("first", ("dataset", "defense"), ("robust-accuracy", "accuracy"))
+    made.board("wished", ("dataset", "defense"), (), "accuracy")
+    tables = [make_board(made.store, made.manifest, b) for b in boards_of(made.manifest)]
+    by = [(b.columns[b.ordered_by].metric, b.rows[0].name) for (b,) in (t.blocks for t in tables)]
+    assert by == [("robust-accuracy", "AT"), ("accuracy", "Standard"), ("robust-accuracy", "AT"),
+                  ("accuracy", "Standard")]  # fmt: skip
+    told = ["Rows are ordered by robust-accuracy" in " ".join(t.notes) for t in tables]
+    assert told == [True, False, False, False], "only where it is not the first column"
 
 
 def test_lower_is_better_and_descriptions_keep_the_order_of_the_suite(made):
@@ -89,7 +103,7 @@ def test_a_block_for_each_dataset(made, shares):
 def test_incomplete_rows_come_last(made, shares):
     fill(made, shares, defenses=("Standard", "AT", "TRADES"))
     made.cells[0][1] = "f" * 64  # Standard lacks its first seed
-    made.board("b", ("dataset", "defense"))
+    made.board("b", ("dataset", "defense"), (), "accuracy")
     rows = only_board(made).blocks[0].rows
     assert [r.name for r in rows] == ["AT", "TRADES", "Standard"]
     assert rows[-1].cells[0].estimate.state == "incomplete"

@@ -1,5 +1,6 @@
 """Pareto fronts by definition, wins and losses by counting, Wilcoxon's test by writing out all signs."""
 
+from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
@@ -19,6 +20,7 @@ from benchmark_core.board.blocks import (
 )
 from benchmark_core.board.pairs import Pairs, compare_rows, holm
 from benchmark_core.board.ranks import rank_column
+from benchmark_core.board.standing import PairList
 from benchmark_core.board.statistics import Estimate, Scores, estimate_rows
 
 
@@ -35,8 +37,17 @@ def given_pairs(estimates, p):
     return Pairs(len(estimates), 5, 100, 8, d, d - 1, d + 1, raw, holm(raw))
 
 
-def axis(estimates, p, direction="higher"):
-    return Axis(estimates, given_pairs(estimates, p), direction)
+def axis(estimates, p, direction="higher", rows=None):
+    found = given_pairs(estimates, p)
+    points = range(len(estimates)) if rows is None else rows
+    return Axis([estimates[r] for r in points], points, listed(found), found.rows, direction)
+
+
+def listed(pairs):
+    """As a board keeps them."""
+    first, second = np.triu_indices(pairs.rows, 1)
+    nobody = np.full(len(first), -1)
+    return PairList(first, second, nobody, pairs.difference, pairs.low, pairs.high, pairs.p, pairs.p_holm)
 
 
 # --- Pareto --------------------------------------------------------------------------------------------
@@ -61,9 +72,33 @@ def test_lower_may_be_better():
 def test_holm_runs_over_both_columns():
     """p = 0.03 survives the one comparison of its own column but not the two of both."""
     x, y = axis([2, 1], {(0, 1): 0.03}), axis([2, 1], {})
-    assert x.pairs.signs().any()
+    assert x.pairs.p_adjusted.tolist() == [0.03]
     assert pareto_front(x, y).front == (0, 1)
     assert pareto_front(axis([2, 1], {(0, 1): 0.02}), y).front == (0,)
+
+
+def test_points_may_share_a_row():
+    """Two points of the first row of x: neither beats the other by it, both beat the second row's point."""
+    x = axis([3, 1], {(0, 1): 1e-6}, rows=[0, 0, 1])
+    assert pareto_front(x, axis([5, 5, 5], {})).dominated_by == ((), (), (0, 1))
+    y = axis([5, 4, 4], {(0, 1): 1e-6}, rows=[0, 1, 2])
+    assert pareto_front(x, y).dominated_by == ((), (0,), (0, 1))
+
+
+def test_pairs_that_no_column_separates_may_be_missing():
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        columns = []
+        for _ in range(2):
+            y = rng.normal(size=12)
+            p = {(j, k): rng.uniform(0, 1) ** 8 for j, k in combinations(range(12), 2)}
+            columns.append(axis(y, p))
+        less = [
+            replace(a, pairs=PairList(*(v[a.pairs.p_adjusted < 0.05] for v in vars(a.pairs).values())))
+            for a in columns
+        ]
+        assert 0 < len(less[0].pairs) < len(columns[0].pairs)
+        assert pareto_front(*less) == pareto_front(*columns)
 
 
 def test_front_by_definition():
@@ -71,7 +106,7 @@ def test_front_by_definition():
     level = rng.normal(size=(2, 7, 1, 1))
     ys = level + rng.normal(size=(2, 1, 1, 40)) + 0.4 * rng.normal(size=(2, 7, 3, 40))
     pairs = [compare_rows([row(y) for y in column], "score") for column in ys]
-    axes = [Axis([y.mean() for y in column], p, d)
+    axes = [Axis([y.mean() for y in column], range(7), listed(p), 7, d)
             for column, p, d in zip(ys, pairs, ("higher", "lower"), strict=True)]  # fmt: skip
     adjusted = np.split(holm(np.concatenate([p.p for p in pairs])), 2)
     index = {}

@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from benchmark_core.board.cells import SMALL, Reader, Seed
+from benchmark_core.board.cells import Reader, Seed
+from benchmark_core.board.held import SMALL
 from benchmark_core.store import DamagedNode, Store
 
 LARGE = SMALL // 8 + 1

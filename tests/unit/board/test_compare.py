@@ -222,7 +222,7 @@ def test_text_lists_differences_and_counts_the_rest(made, other):
     assert lines[0] == (
         "2 cells on both sides, 0 only left, 0 only right. Paired by sample; Holm over 2 tests."
     )
-    assert lines[1] == "3 seeds × 200 samples"
+    assert lines[1] == "3 seeds × 200 samples, scope: new runs."
     assert lines[2].split() == ["cell", "left", "right", "difference"]
     assert lines[3].startswith("worse ▼  AT · distance")
     assert "Standard" not in "".join(lines)
@@ -280,8 +280,69 @@ def test_two_defenses_are_compared_column_by_column(made, shares):
     found = compare_two_rows(Side("s", made.store, made.manifest), "Standard", "AT")
     assert [(c.metric, c.verdict) for c in found.cells] == [("accuracy", "worse"), ("distance", "better")]
     assert found.cells[0].pair.difference == pytest.approx(-0.3)
-    head = render_comparison(found).splitlines()[2]
-    assert head.split() == ["column", "Standard", "AT", "difference", "adjusted", "p"]
+    lines = render_comparison(found).splitlines()
+    assert lines[2].split() == ["AT", "is", "column", "Standard", "AT", "difference", "adjusted", "p"]
+    assert lines[3].split()[:3] == ["worse", "▼", "accuracy"]
+    text = " ".join(" ".join(lines).split())
+    assert "Standard is better than AT on accuracy % (difference 30.0 [" in text
+    assert "AT is better than Standard on pgd · distance (difference −0.3" in text
+    assert [cell["better"] for cell in comparison_json(found)["cells"]] == ["left", "right"]
+
+
+def test_at_most_five_columns_are_put_in_words(made, shares):
+    for attack in range(7):
+        for defense, level in (("Standard", 0.9), ("AT", 0.5)):
+            for seed in range(3):
+                at = {"seed": seed, "defense": defense, "attack": f"pgd {attack}"}
+                made.add(noisy(level, seed), metric="distance", **at)
+    text = render_comparison(compare_two_rows(Side("s", made.store, made.manifest), "Standard", "AT"))
+    assert text.count("AT is better than Standard on") == 5
+    assert "... and 2 more, as the table says" in text
+
+
+def test_two_rows_that_cannot_be_separated_are_told_so(made, shares):
+    for defense in ("Standard", "AT"):
+        for seed in range(3):
+            y = shares(0.9, 400, seed + (9 if defense == "AT" else 0))
+            made.add(y, metric="accuracy", seed=seed, defense=defense)
+    found = compare_two_rows(Side("s", made.store, made.manifest), "Standard", "AT")
+    said = "AT and Standard cannot be separated with these data (difference 0.0 ["
+    assert said in " ".join(render_comparison(found).split())
+
+
+def test_the_scope_is_told(made, shares):
+    """Seeds that are all equal say nothing about new runs, on a board and here."""
+    for defense, level in (("Standard", 0.9), ("AT", 0.6)):
+        for seed in range(3):
+            made.add(shares(level, 400), metric="accuracy", seed=seed, defense=defense)
+    side = Side("s", made.store, made.manifest)
+    text = " ".join(render_comparison(compare_two_rows(side, "Standard", "AT")).split())
+    assert (
+        "3 seeds × 400 samples, scope: these runs. All 3 seeds gave equal scores: they count as one, and "
+        "this holds for these runs." in text
+    )
+    for defense, level in (("Standard", 5), ("AT", 6)):
+        for seed in range(3):
+            made.add(noisy(level, seed), metric="distance", seed=seed, defense=defense, attack="pgd")
+    side = Side("s", made.store, made.manifest)
+    found = compare_two_rows(side, "Standard", "AT")
+    assert [cell["scope"] for cell in comparison_json(found)["cells"]] == ["these runs", "new runs"]
+    text = " ".join(render_comparison(found).split())
+    assert "scope: new runs; in 1 column where no seed differs from another: these runs." in text
+
+
+def test_cells_without_a_valid_sample_are_no_tests(made):
+    for defense in ("Standard", "AT"):
+        for seed in range(3):
+            at = {"seed": seed, "defense": defense}
+            made.add(noisy(5, seed), valid=np.zeros(200, bool), metric="distance", attack="pgd", **at)
+            made.add(noisy(len(defense), seed), metric="sparseness", explainer="x", on="clean", **at)
+    found = compare_two_rows(Side("s", made.store, made.manifest), "Standard", "AT")
+    assert found.tests == 1
+    (cell,) = found.of("identical")
+    assert cell.pair is None
+    line = next(line for line in render_comparison(found).splitlines() if "distance" in line)
+    assert line.split()[-5:] == ["none", "valid", "none", "valid", "–"]
 
 
 def test_rows_have_the_worst_case_of_a_board(made):

@@ -287,6 +287,70 @@ def test_percent_without_its_scale_is_told(filled):
         check(filled, "values:\n" + value(defense="Standard", printed="97.1"))
 
 
+def test_rows_whose_seeds_share_a_record_are_compared(made, shares):
+    """Given weights, measured once for all seeds, against a network that was trained three times."""
+    shared = None
+    for seed in range(3):
+        key = made.add(shares(0.45, 400), metric="accuracy", seed=seed, defense="given")
+        shared = shared or key
+        made.cells[-1][1] = shared
+    for seed in range(3):
+        made.add(shares(0.92, 400, seed), metric="accuracy", seed=seed, defense="trained")
+    made.board("b", ("dataset", "defense"))
+    text = "claims: [{claim: given < trained, metric: accuracy}]"
+    (found,) = check(made, text).claims
+    assert (found.verdict, found.sentence) == (
+        "supported",
+        "Supported: every step holds (largest p < 0.001).",
+    )
+    values = (
+        'values:\n  - {at: {defense: given}, metric: accuracy, value: "0.4"}\n'
+        '  - {at: {defense: trained}, metric: accuracy, value: "0.9"}\n'
+    )
+    (order,) = check(made, values).orders
+    assert order.verdict == "same order"
+
+
+def test_a_published_median_beside_an_interval_without_an_end(made):
+    """The median over samples of which many failed: its interval ends at infinity."""
+    for defense in "AB":
+        for seed in range(3):
+            valid = np.arange(40) < (24 if seed else 21)
+            at = {"seed": seed, "defense": defense, "attack": "pgd"}
+            made.add(np.linspace(1, 2, 40), valid=valid, metric="distance", **at)
+    made.board("b", ("dataset", "defense"))
+    manifest = dict(made.manifest)
+    manifest["metrics"]["distance"] |= {"average": "median", "failure": "inf"}
+    board = boards_of(manifest)[0]
+    table = make_board(made.store, manifest, board)
+    assert table.blocks[0].rows[0].cells[0].estimate.high == np.inf
+    text = 'values:\n  - {at: {defense: A}, metric: distance, value: "1.0"}\n'
+    expected = read_expected(Source("e.yaml", text), manifest, board)
+    found = check_expected(expected, made.store, manifest, table)
+    (value,) = found.values
+    assert value.verdict == "differs"
+    assert value.sentence.startswith("Differs: 1.49 [1.33, ∞] against 1, tolerance 0.1 (a default).")
+    assert "∞" in render_checked(found)
+    assert checked_json(found)["values"][0]["hi"] == np.inf
+
+
+def test_a_reference_may_be_claimed_about(filled):
+    """It is not ranked, but a pair is compared by itself."""
+    manifest = {**filled.manifest, "ideals": ["lime"], "controls": ["lime"]}
+    board = boards_of(manifest)[0]
+    table = make_board(filled.store, manifest, board)
+    text = "claims: [{claim: Standard < Weak-AT, metric: sparseness, at: {dataset: mnist}}]"
+    expected = read_expected(Source("e.yaml", text), manifest, board)
+    (found,) = check_expected(expected, filled.store, manifest, table).claims
+    assert found.verdict == "supported"
+
+
+def test_a_value_that_differs_is_no_verdict(filled):
+    differs = "`differs` is a fact about two numbers"
+    assert differs in " ".join(render_checked(check(filled, "values:\n" + value(printed="0.1"))).split())
+    assert differs not in render_checked(check(filled, "values:\n" + value(printed="0.80")))
+
+
 # --- forms ---------------------------------------------------------------------------------------------
 
 ALL = (

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from benchmark_core.board.formats import (
@@ -104,6 +105,27 @@ def test_durations_for_clocks_and_estimates():
         "4 min",
         "3 h 12 min",
     ]
+
+
+def test_a_width_below_six_decimals_never_reads_zero():
+    """`±0` is never printed, with an exponent or without."""
+    assert show_interval(Interval(0.5, 0.5 - 1e-8, 0.5 + 1e-8)) == "0.500000 ±1e-8"
+    assert show_interval(Interval(0.5, 0.5 - 4.6e-7, 0.5 + 4.6e-7)) == "0.500000 ±5e-7"
+    assert show_interval(Interval(0.5, 0.5 - 6e-7, 0.5 + 6e-7)) == "0.500000 ±0.000001"
+    assert show_interval(Interval(3.2e-5, 3.2e-5 - 1e-13, 3.2e-5 + 1e-13)) == "3.200000e-5 ±1e-13"
+    for half in 10.0 ** np.arange(-12, 1):
+        for value in (0.5, 4.0, 87.3, 2e-4, 2e-9):
+            shown = show_interval(Interval(value, value - half, value + half)).partition(" ±")[2]
+            assert float(shown) > 0, (value, half)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.9999, "1.00"), (99.97, "100"), (9.996, "10.0"), (999.6, "1,000"), (0.09996, "0.100"),
+     (0.000099996, "0.000100"), (9.9996e-6, "1.00e-5"), (9_999_999.9, "1.00e7"), (-0.9999, "−1.00")],
+)  # fmt: skip
+def test_three_digits_stay_three_where_rounding_makes_the_number_longer(value, shown):
+    assert significant(value) == shown
 
 
 def test_counts_and_sizes():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import optimize, stats
 
-from benchmark_core.board import moments
+from benchmark_core.board import moments, p_values
 from benchmark_core.board import pairs as pairs_module
 from benchmark_core.board.moments import Kept
 from benchmark_core.board.pairs import compare_common, compare_kept, compare_pair, compare_rows, holm
@@ -171,8 +171,8 @@ def test_parts_of_the_worked_example():
 def test_worked_example_without_its_guard(monkeypatch):
     """P-R before rule 6: u' = 0.00054444, V_sample = 0, V_floor = 0.0001395, p = 0.000195."""
     seen = []
-    inner = pairs_module._two_sources
-    monkeypatch.setattr(pairs_module, "_two_sources", lambda *a: seen.append((a, inner(*a))) or inner(*a))
+    inner = pairs_module.two_sources
+    monkeypatch.setattr(pairs_module, "two_sources", lambda *a: seen.append((a, inner(*a))) or inner(*a))
     compare([table(P), table(Q), table(R)])
     (_, seed, sample, floor, df, df_samples), p = seen[0]
     np.testing.assert_allclose(seed[1], 0.00018148, rtol=1e-4)
@@ -369,25 +369,25 @@ def test_levels_invert_the_width(df, df_samples):
     rng = np.random.default_rng(df)
     seed, sample, floor = rng.lognormal(sigma=2, size=(3, 60))
     d2 = rng.lognormal(2, 3, size=60)
-    found = pairs_module._two_sources(d2, seed, sample, floor, df, df_samples)
+    found = p_values.two_sources(d2, seed, sample, floor, df, df_samples)
     expected = [rule_5(*parts, df, df_samples) for parts in zip(d2, seed, sample, floor, strict=True)]
     np.testing.assert_allclose(np.log10(found), np.log10(expected), atol=1e-3)
 
 
 def test_levels_have_a_floor_and_a_ceiling():
     one, none = np.ones(1), np.zeros(1)
-    assert pairs_module._two_sources(1e40 * one, one, one, one, 4, 99) == pytest.approx(1e-16)
-    assert pairs_module._two_sources(none, one, one, one, 4, 99) == 1.0
-    assert pairs_module._two_sources(one, none, none, none, 4, 99) == pytest.approx(1e-16)
+    assert p_values.two_sources(1e40 * one, one, one, one, 4, 99) == pytest.approx(1e-16)
+    assert p_values.two_sources(none, one, one, one, 4, 99) == 1.0
+    assert p_values.two_sources(one, none, none, none, 4, 99) == pytest.approx(1e-16)
 
 
 def test_table_of_t():
-    level, squared = pairs_module._t_table(1)
+    level, squared = p_values._t_table(1)
     assert len(level) == 1001
     assert (level[0], level[400], level[-1]) == (0, 4, 16)
     # Cauchy: the upper a/2 quantile is cot(pi a / 2).
     np.testing.assert_allclose(squared[1:], np.tan(np.pi * 10.0 ** -level[1:] / 2) ** -2.0, rtol=1e-7)
-    np.testing.assert_allclose(pairs_module._t_table(9)[1], stats.t.isf(10.0**-level / 2, 9) ** 2, atol=1e-20)
+    np.testing.assert_allclose(p_values._t_table(9)[1], stats.t.isf(10.0**-level / 2, 9) ** 2, atol=1e-20)
 
 
 # --- Holm ----------------------------------------------------------------------------------------------
@@ -412,6 +412,16 @@ def test_holm(p):
         assert {i for i, a in enumerate(adjusted) if a < alpha * (1 - 1e-12)} == reject_step_by_step(
             p, alpha * (1 - 1e-12)
         )
+
+
+@pytest.mark.parametrize("least", [1e-12, 1e-4, 0.02, 0.5])
+def test_holm_of_many(least):
+    """Those that become 1 are not sorted."""
+    p = np.maximum(least, np.random.default_rng(19).random(500) ** 4)
+    order, expected, largest = np.argsort(p), np.empty(500), 0.0
+    for r, i in enumerate(order):
+        largest = expected[i] = max(largest, min(1.0, (500 - r) * p[i]))
+    np.testing.assert_allclose(holm(p), expected, rtol=1e-12)
 
 
 # --- how rows are read ---------------------------------------------------------------------------------

@@ -55,10 +55,22 @@ def test_a_given_tolerance_is_in_their_unit():
     ],
 )
 def test_agreement(ours, low, high, agreement):
-    found = verdict(ours, low, high, printed="0.80", tolerance=0.0200000001)
+    found = verdict(ours, low, high, printed="0.80", tolerance=0.02)
     assert found.agreement == agreement
     if low is not None:
         assert (found.low, found.high) == pytest.approx((low - 0.8, high - 0.8))
+
+
+def test_a_difference_equal_to_the_tolerance_is_within_it():
+    """Of decimal numbers, which floats do not hold exactly: shares of two digits, 1 to 5 % away."""
+    for percent in range(100):
+        for away in (-5, -3, -2, -1, 1, 2, 3, 5):
+            if 0 <= percent + away <= 100:
+                ours = (percent + away) / 100
+                theirs = {"printed": f"{percent / 100:.2f}", "tolerance": abs(away) / 100}
+                assert verdict(ours, ours, ours, **theirs).agreement == "within tolerance", (ours, theirs)
+    assert verdict(1.0, 1.0, 1.0, printed="0.98").agreement == "within tolerance"
+    assert verdict(1.000001, 1.000001, 1.000001, printed="0.98").agreement == "differs"
 
 
 @pytest.mark.parametrize(

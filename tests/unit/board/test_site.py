@@ -17,10 +17,9 @@ import pytest
 from site_store import HOSTILE, fill, large
 
 from benchmark_core.board import boards_of, make_board, render
-from benchmark_core.board.headline import places_of
 from benchmark_core.board.model import Flag
 from benchmark_core.board.ranks import ALPHABET, letter
-from benchmark_core.board.site import PublishedLine, build_report, png, tradeoff, write_report
+from benchmark_core.board.site import PublishedLine, build_report, png, write_report
 from benchmark_core.board.strips import row_notes
 from benchmark_core.errors import RobexError
 from benchmark_core.store import Store
@@ -395,48 +394,3 @@ def _decode(uri: str) -> np.ndarray:
     assert not lines[:, 0].any()
     pixels = lines[:, 1:].reshape(height, width, channels)
     return pixels if channels == 3 else pixels[..., 0]
-
-
-def test_a_mark_is_hollow_exactly_where_another_row_clearly_beats_it(store):
-    manifest = store.suite("made")
-    tables = [make_board(store, manifest, board) for board in boards_of(manifest)]
-    robust = places_of(tables, "robust-accuracy", attack="pgd")
-    explained = places_of(tables, "unfaithfulness")
-    (picture,) = tradeoff.pictures("digits", robust, explained, ["random", "saliency", "ecco"])
-    assert picture.series == ("saliency", "ecco")
-    assert len(picture.marks) == 5  # 3 defenses × 2 explainers; one row is incomplete, the control left out
-    assert picture.note.startswith("random control: ")
-    # All columns separate everything here by construction, except what shares a defense: count by hand.
-    estimates = {p.row: p for p in explained}
-    assert len(estimates) == 9
-    hollow = {m.title.split(":")[0] for m in picture.marks if m.hollow}
-    assert hollow == {f"{d} × saliency" for d in ("Standard", "Weak", "Strong")}
-    xs = [m.x for m in picture.marks]
-    assert all(tradeoff.LEFT <= x <= tradeoff.RIGHT for x in xs)
-
-
-@pytest.mark.parametrize(
-    ("low", "high"), [(0, 1), (0.2131, 0.2139), (-3, 7), (1e-7, 3e-7), (5, 5), (0, 0), (120, 99999)]
-)
-def test_axes_have_few_round_steps_around_the_data(low, high):
-    steps = tradeoff._steps(low, high, 6)
-    assert steps[0] <= low
-    assert steps[-1] >= high
-    assert 2 <= len(steps) <= 8
-    np.testing.assert_allclose(np.diff(steps), steps[1] - steps[0])
-    assert len({tradeoff._tick(v, steps) for v in steps}) == len(steps)
-
-
-def test_names_above_a_picture_do_not_overlap_and_end():
-    rng = np.random.default_rng(0)
-    names = [(f"a name {i}" * rng.integers(1, 4), x) for i, x in enumerate(sorted(rng.uniform(60, 540, 40)))]
-    placed = tradeoff._stack(names)
-    boxes = [
-        (level, centre - len(tradeoff._short(text)) * 4, centre + len(tradeoff._short(text)) * 4)
-        for (text, _), (centre, level) in zip(names, placed, strict=True)
-        if level is not None
-    ]
-    assert boxes
-    for i, (level, left, right) in enumerate(boxes):
-        for other, their_left, their_right in boxes[i + 1 :]:
-            assert level != other or right <= their_left or their_right <= left

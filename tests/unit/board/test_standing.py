@@ -1,11 +1,15 @@
 """Ranks, worst cases and flags on whole boards, made by hand."""
 
+import json
+
 import numpy as np
 import pytest
+import torch
 
-from benchmark_core.board import boards_of, make_board
+from benchmark_core.board import boards_of, gates, make_board, words
 from benchmark_core.board.standing import worst_of
 from benchmark_core.board.statistics import Scores, estimate_rows
+from benchmark_core.board.table import render
 
 N = 120
 
@@ -213,3 +217,149 @@ def test_a_column_made_in_two_places_is_told(made):
     (warning,) = make_board(made.store, manifest, boards_of(manifest)[0]).warnings
     assert "made in 2 environments" in warning
     assert "torch 9.9 on cuda, H100, 2 threads" in warning
+
+
+def test_environments_of_strangers_are_written_out_and_cut():
+    """They come from records, which may be another person's."""
+    said = gates.mixed("stability \x1b[2J", ["a\x1b]0;x\x07", "b\n# b" + "x" * 9999, *map(str, range(50))])
+    assert said.isprintable()
+    assert len(said) < 1500
+    assert "made in 52 environments" in said
+    assert "and 48 more" in said
+
+
+# --- null controls and references ------------------------------------------------------------------------
+
+
+def explained(made, levels, noise=None, **manifest):
+    """A board of explainers, higher is better. noise: spread of an explainer's seeds."""
+    rng, base = np.random.default_rng(3), np.random.default_rng(9).standard_normal(N)
+    for explainer, level in levels.items():
+        for s in range(made.seeds):
+            shift = (noise or {}).get(explainer, 0.01) * rng.standard_normal()
+            values = level + shift + 0.1 * base + 0.01 * rng.standard_normal(N)
+            made.add(values, metric="sparseness", seed=s, explainer=explainer, on="clean")
+    made.boards = []
+    made.board("b", ("dataset", "explainer"))
+    full = {**made.manifest, **manifest}
+    full["metrics"]["sparseness"] = {**full["metrics"]["sparseness"], "direction": "higher"}
+    return make_board(made.store, full, boards_of(full)[0])
+
+
+def flagged(table):
+    return {row.at["explainer"]: {f.word: f.text for f in row.flags} for row in table.blocks[0].rows}
+
+
+def test_a_noisy_row_does_not_make_others_look_like_noise(made):
+    """Each row is held against its control by its own variance, not by that of all pairs of the board."""
+    levels = {"random": 0.5, "good": 0.8, "same": 0.5, "wild": 0.6}
+    table = explained(made, levels, {"wild": 5.0}, controls=["random"])
+    (block,) = table.blocks
+    names = [row.at["explainer"] for row in block.rows]
+    standings = dict(zip(names, block.columns[0].ranking.standings, strict=True))
+    assert standings["good"].ties == standings["random"].ties  # the board's pooled variance says nothing
+    found = flagged(table)
+    assert {name: set(flags) for name, flags in found.items()} == {
+        "random": set(), "good": set(), "same": {"like noise"}, "wild": {"like noise"},
+    }  # fmt: skip
+    text = found["same"]["like noise"]
+    assert text.startswith("sparseness is 0.5")
+    assert "of the control random 0.5" in text
+    assert "not separated as better than this null method (difference " in text
+
+
+def test_a_row_worse_than_its_control_is_told_so(made):
+    found = flagged(explained(made, {"random": 0.5, "bad": 0.2, "good": 0.8}, controls=["random"]))
+    assert {name: set(flags) for name, flags in found.items()} == {
+        "random": set(), "bad": {"worse than control"}, "good": set(),
+    }  # fmt: skip
+    text = found["bad"]["worse than control"]
+    assert "separated as worse than this null method (difference −0.3" in text
+    assert "not separated as better" not in text
+
+
+def test_a_reference_is_shown_and_takes_no_part(made):
+    """One outlier of what real data scores must not decide which methods are separated."""
+    levels, noise = {"random": 0.5, "good": 0.8, "fair": 0.65, "real": 3.0}, {"real": 9.0}
+    without = explained(made, {k: v for k, v in levels.items() if k != "real"}, controls=["random"])
+    ranking = without.blocks[0].columns[0].ranking
+    assert [(s.low, s.high) for s in ranking.standings] == [(1, 1), (2, 2), (3, 3)]
+    made.cells.clear()
+    table = explained(made, levels, noise, controls=["random", "real"], ideals=["real"])
+    (block,) = table.blocks
+    assert [row.at["explainer"] for row in block.rows] == ["good", "fair", "random", "real"]
+    real = block.rows[-1]
+    estimate = real.cells[0].estimate
+    assert (estimate.state, real.reference, estimate.low is None) == ("reference", True, False)
+    found = block.columns[0].ranking
+    assert (found.standings, found.of) == ((*ranking.standings, None), 3)
+    assert list(found.pairs) == list(ranking.pairs)
+    assert not real.flags
+    row = json.loads(render([table], "json"))[0]["blocks"][0]["rows"][-1]["cells"][0]
+    assert (row["state"], row["rank_lo"]) == ("reference", None)
+    assert words.notes(estimate, "m", "score", 3)[0] == words.REFERENCE
+    text = " ".join(render([table], "text", width=200).split())
+    assert "ⓘ reference" in text
+    assert "* reference (what real data itself scores): shown, not ranked." in text
+    assert "ⓘ reference: what real data itself scores; nothing has to beat it" in text
+    # Without it, the other rows are as pooled; ranked with them, it would tie them all.
+    ranked = explained(made, {}, controls=["random"]).blocks[0].columns[0].ranking
+    assert {s.ties for s in ranking.standings} != {s.ties for s in ranked.standings} == {"a"}
+
+
+def test_a_column_of_a_reference_is_not_ranked(made):
+    """The explainer may be a coordinate of the columns: what real data scores ranks no defense."""
+    rng = np.random.default_rng(0)
+    for explainer in ("lime", "real"):
+        for defense, level in (("A", 0.2), ("B", 0.6)):
+            for s in range(made.seeds):
+                values = level + 0.1 * rng.random(N)
+                at = {"seed": s, "defense": defense, "explainer": explainer, "on": "clean"}
+                made.add(values, metric="sparseness", **at)
+    made.board("b", ("dataset", "defense"))
+    full = {**made.manifest, "controls": ["real"], "ideals": ["real"]}
+    full["metrics"]["sparseness"] = {**full["metrics"]["sparseness"], "direction": "higher"}
+    (block,) = make_board(made.store, full, boards_of(full)[0]).blocks
+    lime, real = (next(c for c in block.columns if c.at["explainer"] == e) for e in ("lime", "real"))
+    assert [s.low for s in lime.ranking.standings] == [1, 2]
+    assert real.ranking is None
+    at = block.columns.index(real)
+    assert {row.cells[at].estimate.state for row in block.rows} == {"reference"}
+
+
+def test_vanished_gradients_are_flagged(made):
+    def words_of(share):
+        made.cells.clear()
+        fill(made, {"A": {"pgd": 0.8}})
+        if made.store.has("c" * 64):
+            made.store.remove("c" * 64)
+        record = {"key": "c" * 64, "inputs": {}, "identity": {}, "notes": {"vanished_gradient": share}}
+        made.store.write(record, {"x": torch.zeros(1)})
+        return {flag.word: flag.text for flag in board(made).rows[0].flags}
+
+    assert words_of(0.01) == {}
+    for share, said in ((0.05, "5 %"), (0.999, "99.9 %"), (1.0, "100 %")):
+        text = words_of(share)["vanished gradients"]
+        assert text.startswith(f"pgd met no usable gradient on up to {said} of the samples of a seed")
+
+
+def test_a_cell_that_is_missing_elsewhere_does_not_cost_a_row_its_rank(made):
+    rng = np.random.default_rng(4)
+    for s in range(made.seeds):
+        for defense, share in (("A", 0.9), ("B", 0.5)):
+            made.add(right(rng, share), metric="accuracy", seed=s, defense=defense)
+            values = None if (defense, s) == ("A", 2) else right(rng, share)
+            made.add(values, np.arange(N), metric="robust-accuracy", seed=s, defense=defense, attack="pgd")
+    block = board(made)
+    accuracy, robust = block.columns
+    assert [(row.at["defense"], row.done, row.of) for row in block.rows] == [("B", 6, 6), ("A", 5, 6)]
+    assert [(s.low, s.high) for s in accuracy.ranking.standings] == [(2, 2), (1, 1)]
+    assert robust.ranking is None
+    assert block.rows[1].cells[1].estimate.state == "incomplete"
+
+
+def test_a_reference_stands_last_where_nothing_is_ranked(made):
+    table = explained(made, {"a real one": 3.0, "lime": 0.5}, controls=["a real one"], ideals=["a real one"])
+    (block,) = table.blocks
+    assert block.columns[0].ranking is None
+    assert [row.at["explainer"] for row in block.rows] == ["lime", "a real one"]

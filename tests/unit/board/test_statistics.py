@@ -1,12 +1,14 @@
 """Intervals against the worked example of the specification, loops, closed forms and scipy.stats."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark_core.board.statistics import Scores, components, estimate_rows, student
+from benchmark_core.board.intervals import student
+from benchmark_core.board.statistics import Scores, components, estimate_column, estimate_rows
 
 P = "5768467568|6758468578|5667477468"
 Q = "5668466567|6768367568|5768467578"
@@ -241,3 +243,57 @@ def test_coverage_of_new_runs():
         found = one(y)
         covered += found.low <= 0.0 <= found.high
     assert covered / runs >= 0.93
+
+
+# --- seeds that are all equal --------------------------------------------------------------------------
+
+
+def test_scores_that_are_no_numbers_are_counted_once_where_seeds_are_equal():
+    y = np.linspace(0, 1, 10)
+    y[:5] = np.nan
+    found = one([y, y, y])
+    assert (found.state, found.not_numbers, found.n, found.seeds) == ("nan", 5, 10, 1)
+    varied = one([y, y, np.roll(y, 1)])
+    assert (varied.not_numbers, varied.n * varied.seeds) == (15, 30)
+
+
+@pytest.mark.parametrize("quantile", [None, 0.5])
+@pytest.mark.parametrize("broken", ["nan", "few valid", "incomplete", "few"])
+def test_a_row_that_is_not_ranked_has_no_say_in_the_scope_of_the_others(quantile, broken):
+    """Two rows whose seeds are all equal count as one run, whoever else is there."""
+    rng = np.random.default_rng(0)
+    kind = "conditional" if broken == "few valid" else "score"
+    equal = [scores([rng.random(30) + k] * 3) for k in range(2)]
+    y = rng.random((3, 30))
+    valid = None
+    if broken == "nan":
+        y[:, 0] = np.nan
+    if broken == "few valid":
+        valid = y > 0.5
+    rows: list = [None if broken == "incomplete" and s == 1 else y[s] for s in range(3)]
+    other = scores(rows, valid, samples=5 if broken == "few" else 30)
+    alone = estimate_rows(equal, kind, quantile=quantile)
+    assert {e.scope for e in alone} == {"these runs"}
+    for order in ([*equal, other], [other, *equal]):
+        found = estimate_rows(order, kind, quantile=quantile)
+        assert [e for e, row in zip(found, order, strict=True) if row is not other] == alone
+        (kept,) = (e for e, row in zip(found, order, strict=True) if row is other)
+        assert (kept.state, kept.seeds) == (
+            estimate_rows([other], kind, quantile=quantile)[0].state,
+            kept.seeds,
+        )
+        assert kept.seeds == (2 if broken == "incomplete" else 3)
+    # A ranked row whose seeds differ has a say.
+    third = estimate_rows([*equal, scores(rng.random((3, 30)))], kind, quantile=quantile)
+    assert {(e.scope, e.seeds) for e in third} == {("new runs", 3)}
+
+
+def test_references_keep_their_own_seeds():
+    rng = np.random.default_rng(0)
+    equal, varied = scores([rng.random(30)] * 3), scores(rng.random((3, 30)))
+    for rows, at in (([equal, equal, varied], 2), ([varied, equal, equal], 0)):
+        found = [e for e, _ in estimate_column(rows, "score", references=[at])]
+        assert found[at] == replace(one(varied.values), state="reference")
+        assert {(e.state, e.scope) for k, e in enumerate(found) if k != at} == {("ok", "these runs")}
+    (alone,) = estimate_column([varied], "score", references=[0])
+    assert (alone[0].state, alone[0].scope) == ("reference", "new runs")

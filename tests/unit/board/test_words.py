@@ -8,7 +8,7 @@ from benchmark_core.board.claims import Step, judge
 from benchmark_core.board.correlation import Correlation, correlate
 from benchmark_core.board.pairs import Pair, compare_rows
 from benchmark_core.board.published import Published, compare_published
-from benchmark_core.board.ranks import Standing, rank_column
+from benchmark_core.board.ranks import rank_column
 from benchmark_core.board.statistics import Scores, estimate_rows
 
 
@@ -39,6 +39,12 @@ def names(found):
         (0.00586, "0.0059"),
         (0.001, "0.0010"),
         (0.00099, "< 0.001"),
+        (0.05, "0.050"),  # exactly; its neighbours on either side do not read like it
+        (0.0499, "0.0499"),
+        (0.0501, "0.0501"),
+        (0.04996, "0.04996"),
+        (0.0494, "0.049"),
+        (0.0506, "0.051"),
     ],
 )
 def test_p(p, shown):
@@ -55,6 +61,8 @@ def test_p(p, shown):
         ((0.5, 0.5, 0.5), "0.500 [0.500, 0.500]"),
         ((1e-9, 0.5e-9, 2e-9), "0.000000 [0.000000, 0.000000]"),
         ((0.0123456, None, None), "0.0123"),
+        ((1.487, 1.333, float("inf")), "1.49 [1.33, ∞]"),
+        ((1.487, float("-inf"), float("inf")), "1.49 [−∞, ∞]"),
     ],
 )
 def test_decimals(numbers, shown):
@@ -112,12 +120,6 @@ def test_pairs():
     assert words.pair("a", "b", "m", clear, higher=True).endswith(
         "(difference 1.0 [0.5, 1.5], adjusted p < 0.001)."
     )
-
-
-def test_groups_and_ranks():
-    assert words.tie_group(["A", "B", "C"]) == "These 3 rows cannot be separated from each other: A, B, C."
-    assert words.rank(Standing(3, 5, "b"), 7) == "Rank 3-5 of 7: 2 rows are separated as better, 2 as worse."
-    assert words.rank(Standing(2, 2, "b"), 3) == "Rank 2 of 3: 1 row is separated as better, 1 as worse."
 
 
 def test_footer():
@@ -232,6 +234,11 @@ def test_published():
     assert said(0.9, 0.8, 0.95, printed="0.88") == (
         "Cannot tell: our interval is wider than the tolerance allows."
     )
+    # Narrow enough, and still on both sides of the tolerance: 0.002 to 0.022 above their value.
+    assert said(0.512, 0.502, 0.522, printed="0.50") == (
+        "Cannot tell: our interval lies partly within the tolerance and partly outside."
+    )
+    assert said(float("inf"), 0.5, float("inf"), printed="0.50") == "Cannot tell: our value is infinite."
     assert said(0.9, None, None, printed="0.88") == "Cannot tell: our value has no interval."
     assert words.unused_std("0.002") == (
         "The published +- 0.002 is not used: what it measures is not stated."

@@ -155,6 +155,17 @@ def test_ascii_where_the_locale_has_nothing_else(ran):
     assert b"wine . linear" in done.stdout
 
 
+def test_a_thread_that_a_method_left_does_not_keep_the_process():
+    code = (
+        "import sys, threading, time; from benchmark_core.cli import main as entry; entry._PATIENCE = 0.1; "
+        "threading.Thread(target=time.sleep, args=(3600,), name='dawdler').start(); "
+        "sys.argv = ['robex', 'schema']; sys.exit(entry.main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "robex: left a thread behind that does not end: dawdler\n")
+    assert json.loads(done.stdout)["$schema"]
+
+
 # --- list, show, schema, validate ----------------------------------------------------------------------
 
 

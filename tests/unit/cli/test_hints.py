@@ -142,6 +142,37 @@ def test_all_mistakes_in_expected_files_are_told_before_a_run(verb, suite, tmp_p
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize("verb", ["plan", "validate", "run"])
+def test_mistakes_of_a_suite_and_of_its_expected_files_are_told_together(verb, suite, tmp_path, capsys):
+    """Of expected files those that need no board: which rows and columns a board has is not known yet."""
+    suite.write_text(suite.read_text() + BOARDS + "limits: {threads: none}\n")
+    (tmp_path / "one.yaml").write_text(
+        "values:\n"
+        "  - {at: {defense: Standerd}, metric: accuracy, value: 0.9}\n"
+        "  - {metric: acuracy, value: '1'}\n"
+        "claims: [{claim: a is best, metric: accuracy}, {claim: a < b, metric: accuracy, over: colour}]\n"
+    )
+    (tmp_path / "two.yaml").write_text("values: [\n")
+    assert main([verb, str(suite), *([] if verb == "validate" else ["--store", str(tmp_path / "s")])]) == 2
+    err = capsys.readouterr().err
+    assert "threads" in err
+    assert re.search(r"one\.yaml:2:56: value: write it in quotes", err)
+    assert re.search(r"one\.yaml:4:18: ", err)
+    assert re.search(r"two\.yaml:2:1: not valid YAML", err)
+    assert "4 errors" in err
+
+
+def test_an_empty_board_does_not_hide_mistakes_in_its_expected_file(suite, tmp_path, capsys):
+    suite.write_text(suite.read_text() + BOARDS.replace("rows: [defense]", "rows: [explainer]", 1))
+    (tmp_path / "one.yaml").write_text("clams: []\n")
+    (tmp_path / "two.yaml").write_text("clams: []\n")
+    assert main(["validate", str(suite)]) == 2
+    err = capsys.readouterr().err
+    assert "board one stays empty" in err
+    assert re.search(r"one\.yaml:1:1: an expected file has no key", err)
+    assert re.search(r"two\.yaml:1:1: an expected file has no key", err)
+
+
 @pytest.mark.parametrize("verb", ["plan", "validate"])
 def test_checking_expected_files_imports_nothing_heavy(verb, suite, tmp_path):
     from test_cli import HEAVY, imported

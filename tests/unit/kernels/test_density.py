@@ -15,7 +15,8 @@ from sklearn.neighbors import KernelDensity
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from benchmark_core.kernels.density import gmm_logpdf, gmm_score, kde_logpdf, kde_score
+from benchmark_core.kernels.gmm import gmm_logpdf, gmm_score
+from benchmark_core.kernels.kde import kde_logpdf, kde_score
 
 
 def normal(*shape, seed=0, dtype=torch.float64):
@@ -172,6 +173,27 @@ def test_float32_keeps_its_digits_far_from_the_origin():
     np.testing.assert_allclose(kde_logpdf(x, points, 0.01), brute_kde(x, points, 0.01), rtol=1e-6)
 
 
+def test_an_outlier_costs_the_others_no_digit():
+    """A code such as 9999999999 for a missing value moves the mean, about which products are taken."""
+    points = torch.cat([normal(40, 3), torch.full((1, 3), 1e10).double()])
+    x = normal(6, 3, seed=1)
+    np.testing.assert_allclose(kde_logpdf(x, points, 0.1), brute_kde(x, points, 0.1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("spread", [1.0, 30.0])
+def test_full_mixtures_in_float32_keep_float32(spread):
+    """Far from the origin, with correlated features: an error of some roundings of the result."""
+    weights, means, roots, _ = mixture(4, 30, full=True, dtype=torch.float32)
+    means = spread * means + 50
+    x = means[torch.arange(100) % 4] + normal(100, 30, seed=5, dtype=torch.float32)
+    exact = [t.double() for t in (x, weights, means, roots)]
+    found = gmm_logpdf(x, weights, means, roots)
+    torch.testing.assert_close(found.double(), gmm_logpdf(*exact), rtol=2e-6, atol=1e-5)
+    torch.testing.assert_close(
+        gmm_score(x, weights, means, roots).double(), gmm_score(*exact), rtol=1e-4, atol=1e-4
+    )
+
+
 @pytest.mark.parametrize("sd", [1e-1, 1e-3, 1e-7])
 def test_narrow_components_far_from_the_origin(sd):
     """Products would lose what is left of 1e14 z^2; against differences in 80 bits."""
@@ -279,6 +301,10 @@ def test_what_does_not_fit_is_refused():
         gmm_score(x, weights, means, torch.rand(2, 4))
     with pytest.raises(ValueError, match=r"precision_roots \(torch.float64, cpu\) must share"):
         gmm_score(x, weights, means, roots.double())
+    with pytest.raises(ValueError, match="kde_score: points hold NaN or infinite values; clean the data"):
+        kde_score(x, torch.tensor([[0, 1, math.inf]]), 1.0)
+    with pytest.raises(ValueError, match="gmm_logpdf: precision_roots hold NaN"):
+        gmm_logpdf(x, weights, means, roots * math.nan)
     with pytest.raises(ValueError, match="detach the weights"):
         gmm_logpdf(x, weights.requires_grad_(), means, roots)
 

@@ -37,3 +37,15 @@ def test_equals_the_mean_absolute_difference(rows):
 def test_scaling_changes_nothing():
     a = torch.rand(5, 30, dtype=torch.float64)
     torch.testing.assert_close(gini(a), gini(1e-3 * a))
+
+
+def test_rows_without_a_finite_positive_sum_have_none():
+    a = torch.tensor([[0.0, 0.0], [1.0, torch.nan], [1.0, torch.inf], [1.0, 0.0]])
+    torch.testing.assert_close(gini(a), torch.tensor([torch.nan, torch.nan, torch.nan, 0.5]), equal_nan=True)
+
+
+def test_half_precision_sums_beyond_its_range():
+    """The sum of 2000 entries of 100 is 200000."""
+    a = torch.full((1, 2000), 100.0, dtype=torch.float16)
+    a[0, :1000] = 50
+    assert gini(a).item() == pytest.approx(1 / 6, rel=1e-3)

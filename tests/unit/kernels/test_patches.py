@@ -9,9 +9,13 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import label
 
 from benchmark_core.kernels.cases.masks import spiral
+from benchmark_core.kernels.dispatch import OPS
 from benchmark_core.kernels.patches import count_components, patch_count
 
 STRUCTURE = {4: None, 8: np.ones((3, 3))}
+counts = pytest.mark.parametrize(
+    "count", [count_components, OPS["count_components"].reference], ids=["public", "reference"]
+)
 
 
 def sparse(shape, share, seed=0, dtype=torch.float32):
@@ -72,10 +76,11 @@ def test_patches_of_any_image(data):
 @pytest.mark.parametrize("connectivity", [4, 8])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.6, 0.9])
 @pytest.mark.parametrize("shape", [(20, 32, 32), (5, 123, 123), (9, 1, 40), (9, 40, 1), (6, 2, 2)])
-def test_components_are_those_of_scipy(shape, share, connectivity):
+@counts
+def test_components_are_those_of_scipy(count, shape, share, connectivity):
     """About 0.6 (4) and 0.4 (8) large regions meet and are long and winding."""
     mask = sparse(shape, share) != 0
-    assert count_components(mask, connectivity).tolist() == labels(mask, connectivity)
+    assert count(mask, connectivity).tolist() == labels(mask, connectivity)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -84,10 +89,12 @@ def test_components_of_any_mask(data):
     shape = tuple(data.draw(st.integers(1, top)) for top in (3, 9, 9))
     mask = torch.from_numpy(data.draw(arrays(np.bool_, shape)))
     for connectivity in (4, 8):
-        assert count_components(mask, connectivity).tolist() == labels(mask, connectivity)
+        for count in (count_components, OPS["count_components"].reference):
+            assert count(mask, connectivity).tolist() == labels(mask, connectivity)
 
 
-def test_shapes_that_labels_travel_far_in():
+@counts
+def test_shapes_that_labels_travel_far_in(count):
     """A spiral, a comb whose teeth meet in the last row, a checkerboard, and their complements."""
     side = 65
     comb = torch.zeros(side, side, dtype=torch.bool)
@@ -96,27 +103,30 @@ def test_shapes_that_labels_travel_far_in():
     masks = torch.stack([spiral(side), comb, board])
     masks = torch.cat([masks, ~masks, masks.mT, masks.flip(1)])
     for connectivity in (4, 8):
-        assert count_components(masks, connectivity).tolist() == labels(masks, connectivity)
-    assert count_components(masks[:3], 4).tolist() == [1, 1, (side * side + 1) // 2]
-    assert count_components(masks[:3], 8).tolist() == [1, 1, 1]
+        assert count(masks, connectivity).tolist() == labels(masks, connectivity)
+    assert count(masks[:3], 4).tolist() == [1, 1, (side * side + 1) // 2]
+    assert count(masks[:3], 8).tolist() == [1, 1, 1]
 
 
-def test_images_do_not_touch_each_other():
+@counts
+def test_images_do_not_touch_each_other(count):
     """The last row of one image is not beside the first of the next, nor a row's end beside a row's begin."""
     mask = torch.ones(4, 3, 3, dtype=torch.bool)
-    assert count_components(mask, 8).tolist() == [1, 1, 1, 1]
+    assert count(mask, 8).tolist() == [1, 1, 1, 1]
     mask = torch.zeros(1, 2, 4, dtype=torch.bool)
     mask[0, 0, 3] = mask[0, 1, 0] = True
-    assert count_components(mask, 8).tolist() == [2]
+    assert count(mask, 8).tolist() == [2]
 
 
 def test_nothing_and_all():
     assert patch_count(torch.zeros(0, 3, 9, 9)).shape == (0,)
-    assert count_components(torch.zeros(0, 5, 5, dtype=torch.bool)).shape == (0,)
-    assert count_components(torch.zeros(2, 5, 5, dtype=torch.bool)).tolist() == [0, 0]
-    assert count_components(torch.ones(2, 5, 5, dtype=torch.bool)).tolist() == [1, 1]
     assert patch_count(torch.zeros(2, 1, 9, 9)).dtype == torch.int64
-    assert count_components(torch.ones(2, 5, 5, dtype=torch.bool)).dtype == torch.int64
+    for count in (count_components, OPS["count_components"].reference):
+        assert count(torch.zeros(2, 5, 5, dtype=torch.bool), 4).tolist() == [0, 0]
+        assert count(torch.ones(2, 5, 5, dtype=torch.bool), 4).tolist() == [1, 1]
+        for shape in ((0, 5, 5), (3, 0, 5), (3, 5, 0)):
+            found = count(torch.zeros(shape, dtype=torch.bool), 4)
+            assert (found.tolist(), found.dtype) == ([0] * shape[0], torch.int64)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -4,6 +4,8 @@ p is the projection of d onto a convex set C exactly when p is in C and <d - p, 
 The largest <r, c> over a ball is eps times the dual norm of r, so the condition is checked without a search.
 """
 
+import warnings
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -60,6 +62,38 @@ def test_l1_of_one_feature_is_a_clip():
 def test_l1_in_float32_keeps_a_small_radius_beside_large_entries():
     d = torch.tensor([[1e6, 1e6, 3.0]])
     torch.testing.assert_close(PROJECTIONS["l1"](d, 1e-3), torch.tensor([[5e-4, 5e-4, 0.0]]))
+
+
+@pytest.mark.parametrize("features", [1, 50, 3000])
+def test_l1_equals_adv_lib(features):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it compares versions by distutils
+        from adv_lib.utils.projections import l1_ball_euclidean_projection
+    d = torch.randn(20, features, dtype=torch.float64) * torch.logspace(-3, 3, 20).double()[:, None]
+    for eps in (0.1, 3.0, 500.0):
+        torch.testing.assert_close(PROJECTIONS["l1"](d, eps), l1_ball_euclidean_projection(d, eps))
+
+
+def test_l1_of_large_entries_overflows_nowhere():
+    d = torch.tensor([[3e38, 1.0, -3e38, 0.0]])
+    torch.testing.assert_close(PROJECTIONS["l1"](d, 2.0), torch.tensor([[1.0, 0.0, -1.0, 0.0]]))
+
+
+def test_l1_of_half_precision_counts_more_features_than_it_could():
+    """Sums and counts beyond 65504, and beyond 2048, where float16 skips numbers."""
+    d = torch.randn(2, 70_000, generator=torch.Generator().manual_seed(0)).half()
+    for eps in (5.0, 3000.0, 50_000.0):
+        p = PROJECTIONS["l1"](d, eps)
+        assert p.dtype == torch.float16
+        torch.testing.assert_close(p.double(), PROJECTIONS["l1"](d.double(), eps), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", PROJECTIONS)
+def test_nan_is_not_swallowed(name):
+    d = torch.tensor([[1.0, torch.nan, 5.0], [3.0, 0.0, 0.0]])
+    p = PROJECTIONS[name](d, 1.0)
+    assert p[0].isnan().tolist() == ([False, True, False] if name == "linf" else [True] * 3)
+    assert p[1].tolist() == [1.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("name", PROJECTIONS)

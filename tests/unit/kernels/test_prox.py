@@ -102,6 +102,29 @@ def test_edges():
         prox_lp(torch.zeros(3), 1.0, 0.7)
 
 
+@pytest.mark.parametrize("p", POWERS)
+def test_nan_stays_and_infinities_go_to_the_box(p):
+    y = torch.tensor([math.nan, math.inf, -math.inf, 1.0])
+    tau = torch.tensor([0.5, 0.5, 0.5, math.inf])
+    w = prox_lp(y, tau, p, -1.5, 3.0)
+    assert w[0].isnan()
+    assert w[1:].tolist() == [3.0, -1.5, 0.0]
+
+
+def test_topk_box_takes_nan_and_infinities_first():
+    y = torch.tensor([[1.0, math.nan, 2.0, 0.0], [1.0, -math.inf, 2.0, 0.0]])
+    w = topk_box_projection(y, 1, -0.5, 0.5)
+    assert w[0].isnan().tolist() == [False, True, False, False]
+    assert w[1].tolist() == [0.0, -0.5, 0.0, 0.0]
+
+
+def test_gains_do_not_cancel_beside_large_entries():
+    """In float32 y^2 - (y - z)^2 of y = 20000 and 20001 is a multiple of 32, and the second gains more."""
+    y = torch.tensor([[20000.0, 20001.0]])
+    assert topk_box_projection(y, 1, -1e-3, 1e-3).tolist() == [[0.0, pytest.approx(1e-3)]]
+    assert prox_lp(y, 15.0, 0, -1e-3, 1e-3)[0].tolist() == pytest.approx([1e-3, 1e-3])
+
+
 def test_group_soft_threshold_is_the_minimiser():
     g = torch.Generator().manual_seed(0)
     y = torch.randn(3, 4, 2, 2, generator=g, dtype=torch.float64)

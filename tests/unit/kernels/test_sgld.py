@@ -102,6 +102,9 @@ def test_noise_belongs_to_rows_not_to_batches():
         sgld_step(x[a:b], x[a:b], 1.0, 1.0, 3, 8, first=a) for a, b in ((0, 1), (1, 1), (1, 17), (17, 30))
     ]
     assert torch.equal(torch.cat(parts), whole)
+    wide = torch.zeros(9, 40_000)  # more than the reference hashes at once
+    parts = [sgld_step(wide[a:b], wide[a:b], 1.0, 1.0, 3, 8, first=a) for a, b in ((0, 2), (2, 9))]
+    assert torch.equal(torch.cat(parts), sgld_step(wide, wide, 1.0, 1.0, 3, 8))
     assert torch.equal(whole, sgld_step(x, x, 1.0, 1.0, 3, 8))
     assert len(whole.unique()) == whole.numel()
     for other in (

@@ -8,6 +8,7 @@ import torch
 
 from benchmark_core.errors import RobexError
 from benchmark_core.interfaces import Scores
+from benchmark_core.registry import Registry
 from benchmark_core.run.events import NodeFailed, NodeFinished, NodeProgress, RunFinished, RunStarted, Warned
 from benchmark_core.run.session import run_plan
 from benchmark_core.store import Store
@@ -251,6 +252,23 @@ def test_a_worker_that_is_killed_is_replaced(planned, run, tmp_path):
     assert report.exit_code == 0
     (warning,) = [e for e in events if isinstance(e, Warned)]
     assert "SIGKILL" in warning.message
+
+
+def test_workers_that_never_start_end_the_run(planned, toys, store, tmp_path):
+    """And not node after node, thousands of them."""
+    dead = tmp_path / "dead_in_workers.py"
+    dead.write_text(
+        "import multiprocessing, os\n"
+        "from benchmark_core import hookimpl\n"
+        "if multiprocessing.parent_process() is not None:\n"
+        "    os._exit(7)\n"
+        "@hookimpl\n"
+        "def register_methods():\n"
+        "    return ()\n"
+    )
+    plan = planned("attacks: [toy-shift]\nmetrics: [toy-robust]\nlimits: {retries: 9}")
+    with pytest.raises(RobexError, match=r"workers do not start: the last 5 ended .* exit code 7"):
+        run_plan(plan, Registry.load([*toys.files, dead]), store, lambda event: None, executor="local")
 
 
 def test_an_interrupted_run_goes_on(planned, run):

@@ -1,6 +1,7 @@
 """The store: what is written is read back, damage is noticed, racing writers agree."""
 
 import dataclasses
+import hashlib
 import json
 import random
 import threading
@@ -171,6 +172,28 @@ def test_the_index_follows_the_store(store):
 
     (store.path / "index.sqlite").write_bytes(b"this is no database, but long enough to look at" * 50)
     assert {r.key for r in Index(store).rows()} == {second}
+
+
+def test_the_index_forgets_what_a_node_took_before_it_was_computed_again(store):
+    store.write(record(), {"w": torch.ones(10)})
+    Index(store).close()
+    store.set_aside(KEY)
+    store.write(record(cost={"total_seconds": 9.0}), {"w": torch.ones(1000)})
+    (row,) = Index(store).rows()
+    assert row.seconds == 9.0
+    assert row.bytes > 4000
+
+
+def test_a_record_is_json_whose_checksum_anybody_can_check(store):
+    store.write(record(), {"w": torch.ones(1)})
+    text = (store.folder(KEY) / "record.json").read_text()
+    found = json.loads(text)
+    claimed = found.pop("checksum")
+    plain = json.dumps(found, sort_keys=True, separators=(",", ":"))
+    assert claimed == hashlib.sha256(plain.encode()).hexdigest()
+    assert len(text.splitlines()) == len(found) + 3  # an entry a line, for people
+    assert not store.write(record(), {"w": torch.zeros(1)})  # the first stays
+    assert store.result(KEY)["w"].tolist() == [1]
 
 
 def test_one_bit_of_the_index(store, tmp_path):
