@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from . import across_table
+from .checked_forms import tables_of_checked
 from .model import Block, Table
 from .strips import Strip, notes_of, ranking_of, rows_shown, strips_of, title_of
+
+if TYPE_CHECKING:
+    from .reproduction import Checked
 
 #: Every character that TeX gives a meaning, and the signs that boards use. The page replaces the same.
 SIGNS = {
@@ -24,6 +29,7 @@ SIGNS = {
     "–": r"\textendash{}", "—": r"\textemdash{}",
     "…": r"\ldots{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$", "≈": r"$\approx$",
     "≠": r"$\neq$", "≤": r"$\leq$", "≥": r"$\geq$", "∞": r"$\infty$", "⚑": r"$\triangleright$",
+    "✓": r"$\surd$", "✕": r"$\times$",
     "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "δ": r"$\delta$", "ε": r"$\varepsilon$",
     "λ": r"$\lambda$", "μ": r"$\mu$", "µ": r"$\mu$", "ρ": r"$\rho$", "σ": r"$\sigma$", "τ": r"$\tau$",
 }  # fmt: skip
@@ -31,9 +37,15 @@ _TABLE = str.maketrans(SIGNS)
 _LIGATURE = re.compile(r"-\{\}(?!-)")
 
 
-def render_latex(tables: Sequence[Table], *, top: int | None = None, incomplete: bool = False) -> str:
-    """One `table` environment a block and one for all blocks together, ending in a newline. top: rows of
-    each; incomplete: and those that lack cells."""
+def render_latex(
+    tables: Sequence[Table],
+    *,
+    top: int | None = None,
+    incomplete: bool = False,
+    checked: Mapping[tuple[str, str], Checked] | None = None,
+) -> str:
+    """One `table` environment a block, one for all blocks together, and those of what was published, ending
+    in a newline. top: rows of each; incomplete: and those that lack cells; checked: by suite and board."""
     named = len(tables) > 1
     parts = []
     for table in tables:
@@ -52,6 +64,9 @@ def render_latex(tables: Sequence[Table], *, top: int | None = None, incomplete:
             parts.append(
                 _environment([*board, *across_table.title_of(across)], f"{label}-across", strips, notes)
             )
+        if found := (checked or {}).get((table.suite, table.board)):
+            for title, strips, notes in tables_of_checked(found):
+                parts.append(_environment(title, f"{label}-{title[-1].replace(' ', '-')}", strips, notes))
     return "\n".join(["% needs \\usepackage{booktabs}\n", *parts])
 
 

@@ -62,7 +62,7 @@ def render_json(
     checked: Mapping[tuple[str, str], Checked] | None = None,
 ) -> str:
     """checked: what was published beside ours, by suite and board."""
-    from .reproduction import checked_json
+    from .checked_forms import checked_json
 
     found = {of: checked_json(one) for of, one in (checked or {}).items()}
     document = [

@@ -1,40 +1,28 @@
-"""Published values and claims beside what was measured: whether they agree, in words, text, JSON and for the
-page.
-"""
+"""Published values and claims beside what was measured: whether they agree, and in which words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ..store import Store
-from . import layout, words
+from . import words
 from .cells import COORDINATES, Reader, Samples, cells_of, kind_of, rule_of, shown
 from .claims import Verdict, check_claim
 from .expected import Claim, Expected, PublishedValue, Spot, spots_of
-from .formats import Interval, ascii_text, show_interval
+from .formats import Interval, show_interval
 from .model import Block, Cell, Column, Row, Table
 from .published import Agreed, Order, check_order, compare_published
 from .standing import worst_of
 from .statistics import Scores
-
-if TYPE_CHECKING:
-    from .site import PublishedLine
 
 Said = Literal[
     "within tolerance", "differs", "cannot tell",
     "same order", "other order", "order undecided",
     "supported", "contradicted", "undecided",
 ]  # fmt: skip
-
-SYMBOLS: Mapping[Said, str] = {
-    "within tolerance": "✓", "differs": "✕", "cannot tell": "?",
-    "same order": "≈", "other order": "✕", "order undecided": "?",
-    "supported": "✓", "contradicted": "✕", "undecided": "?",
-}  # fmt: skip
-_ASCII = str.maketrans({"≈": "~"})
 
 
 @dataclass(frozen=True)
@@ -274,123 +262,3 @@ def _order_text(published: Mapping[str, float]) -> str:
 
 def _order_sentence(order: Order, verdict: Verdict) -> str:
     return f"{order.capitalize()}: {words.claim(verdict).partition(': ')[2]}"
-
-
-# --- text, JSON and the page ---------------------------------------------------------------------------
-
-
-def render_checked(found: Checked, *, unicode: bool = True, width: int | None = 100) -> str:
-    """Published values, then orders and claims, as text that ends in a newline. width None: long lines."""
-
-    def plain(text: str) -> str:
-        return text if unicode else ascii_text(text.translate(_ASCII))
-
-    lines: list[str] = []
-    if found.values:
-        heads = [plain(f"{found.board} · published numbers"), "published", "here", "difference", "verdict"]
-        rows = [
-            [v.name, v.published, v.here, v.difference, f"{SYMBOLS[v.verdict]} {v.verdict}"]
-            for v in found.values
-        ]
-        lines += layout.table(heads, [list(map(plain, row)) for row in rows], width)
-        notes: dict[str, list[str]] = {}
-        for v in found.values:
-            for note in _notes(v):
-                notes.setdefault(note, []).append(v.name)
-        for note, names in notes.items():
-            lines += layout.wrapped(f"{note}  ({len(names)} of {len(found.values)} values)", width)
-        if any(v.verdict == "differs" for v in found.values):
-            lines += layout.wrapped(words.REPRODUCTION, width)
-    for what, orders in (("published order", found.orders), ("claims", found.claims)):
-        if orders:
-            lines += ["", f"{found.board} · {what}"]
-        for order in orders:
-            said = f"{SYMBOLS[order.verdict]} {order.verdict}  {order.name}: {order.order}"
-            lines += layout.wrapped(plain(said), width)
-            lines += layout.wrapped(plain(f"    {order.sentence}"), width)
-    return plain("".join(f"{line}\n" for line in lines).lstrip("\n"))
-
-
-def _notes(value: CheckedValue) -> Iterator[str]:
-    agreed = value.agreed
-    if agreed is None:
-        yield value.sentence
-        return
-    if agreed.agreement == "cannot tell":
-        yield words.published(agreed, agreed.low, agreed.high)
-    if agreed.default:
-        yield words.DEFAULT_TOLERANCE
-    if agreed.unused_std is not None:
-        yield "A published ± is not used: what it measures is not stated."
-
-
-def checked_json(found: Checked) -> dict[str, Any]:
-    """Everything as JSON; numbers in the paper's unit, full float64."""
-    return {
-        "board": found.board,
-        "file": found.file,
-        "values": [_value_json(value) for value in found.values],
-        "orders": [_order_json(order) for order in found.orders],
-        "claims": [_order_json(claim) for claim in found.claims],
-    }
-
-
-def _value_json(found: CheckedValue) -> dict[str, Any]:
-    number, agreed = found.value.number, found.agreed
-
-    def theirs(x: float | None) -> float | None:
-        return None if x is None else x / number.scale
-
-    return {
-        "at": found.value.spot.at,
-        "metric": found.value.spot.metric,
-        "published": number.printed,
-        "std": number.std,
-        "std_means": number.std_means,
-        "source": found.value.source,
-        "value": theirs(agreed.ours) if agreed else None,
-        "difference": theirs(agreed.ours - agreed.theirs) if agreed else None,
-        "lo": theirs(agreed.low) if agreed else None,
-        "hi": theirs(agreed.high) if agreed else None,
-        "tolerance": theirs(agreed.tolerance) if agreed else number.tolerance,
-        "default_tolerance": agreed.default if agreed else number.tolerance is None,
-        "verdict": found.verdict,
-        "sentence": found.sentence,
-    }
-
-
-def _order_json(found: CheckedOrder) -> dict[str, Any]:
-    return {
-        "name": found.name,
-        "order": found.order,
-        "verdict": found.verdict,
-        "p": found.found.p if found.found else None,
-        "sentence": found.sentence,
-    }
-
-
-def published_lines(found: Checked) -> list[PublishedLine]:
-    """The same for the HTML page: values, then orders and claims."""
-    from .site import PublishedLine
-
-    verdicts: dict[str, Literal["within tolerance", "same order", "differs", "cannot tell"]] = {
-        "within tolerance": "within tolerance",
-        "differs": "differs",
-        "same order": "same order",
-        "supported": "same order",
-        "other order": "differs",
-        "contradicted": "differs",
-    }
-    lines = [
-        PublishedLine(
-            found.board, v.name, v.published, v.here, v.difference,
-            verdicts.get(v.verdict, "cannot tell"), v.sentence, v.value.source,
-        )
-        for v in found.values
-    ]  # fmt: skip
-    for order in (*found.orders, *found.claims):
-        verdict = verdicts.get(order.verdict, "cannot tell")
-        lines.append(
-            PublishedLine(found.board, order.name, order.order, order.verdict, "", verdict, order.sentence)
-        )
-    return lines

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from . import across_table, formats, layout
+from .checked_forms import tables_of_checked
 from .correlation import MIN_POINTS
 from .formats import plural
 from .model import Block, Table
@@ -44,7 +45,8 @@ def render(
 ) -> str:
     """All tables in one form, ending in a newline. width (None: no limit), wide (no limit, and over datasets
     not only the column that orders the board), unicode: text only. top: rows a block; incomplete: and those
-    further down that lack cells. checked: what was published beside ours, by suite and board, for JSON.
+    further down that lack cells. checked: what was published beside ours, by suite and board, for Markdown,
+    LaTeX and JSON.
     """
     several = len({table.suite for table in tables}) > 1
     names = [
@@ -59,10 +61,13 @@ def render(
     if form == "tex":
         from .latex import render_latex
 
-        return render_latex(tables, top=top, incomplete=incomplete)
+        return render_latex(tables, top=top, incomplete=incomplete, checked=checked)
     cut = partial(rows_shown, top=top, incomplete=incomplete)
     if form == "md":
-        return "\n".join(_markdown(table, cut, top, name) for table, name in zip(tables, names, strict=True))
+        return "\n".join(
+            _markdown(table, cut, top, name, (checked or {}).get((table.suite, table.board)))
+            for table, name in zip(tables, names, strict=True)
+        )
     limit = None if wide else width
     texts = [
         _text(table, limit, cut, top, name, unicode=unicode, wide=wide)
@@ -191,7 +196,13 @@ def _wrapped(parts: Sequence[str], width: int | None) -> list[str]:
 # --- Markdown ------------------------------------------------------------------------------------------
 
 
-def _markdown(table: Table, cut: Callable[[Block], list[int]], top: int | None, name: Sequence[str]) -> str:
+def _markdown(
+    table: Table,
+    cut: Callable[[Block], list[int]],
+    top: int | None,
+    name: Sequence[str],
+    checked: Checked | None,
+) -> str:
     parts = [
         *((title_of(b), strips_of(b, cut(b)), notes_of(b)) for b in table.blocks),
         *(
@@ -200,7 +211,9 @@ def _markdown(table: Table, cut: Callable[[Block], list[int]], top: int | None, 
         ),
     ]
     blocks = [_grid([*name, *title], strips, notes) for title, strips, notes in parts]
-    return "\n".join([*blocks, *(f"{_escaped(text)}\n" for text in (*table.notes, *table.warnings))])
+    told = [f"{_escaped(text)}\n" for text in (*table.notes, *table.warnings)]
+    published = [_grid(*part) for part in tables_of_checked(checked)] if checked else []
+    return "\n".join([*blocks, *told, *published])
 
 
 def _grid(title: Sequence[str], strips: Sequence[Strip], notes: Sequence[str]) -> str:

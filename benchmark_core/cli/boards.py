@@ -108,7 +108,7 @@ def checked_of(store: Store, manifest: Mapping[str, Any], tables: Sequence[Table
 
 
 def write_checked(found: Sequence[Checked]) -> None:
-    from ..board.reproduction import render_checked
+    from ..board.checked_forms import render_checked
 
     for one in found:
         output.say()

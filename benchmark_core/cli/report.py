@@ -34,7 +34,7 @@ def command(
 
     The page depends on the records alone: the same store gives the same bytes.
     """
-    from ..board.reproduction import published_lines
+    from ..board.checked_forms import published_lines
 
     path, wanted = suites_at(place, store, plugins)
     opened = open_store(path)

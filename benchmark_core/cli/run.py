@@ -99,7 +99,7 @@ def _tell(report: RunReport, plan: Plan, store: Store, again: str, *, quiet: boo
 
 def _boards(plan: Plan, store: Store) -> None:
     """The boards on stdout, what was published beside them, and the report beside the records."""
-    from ..board.reproduction import published_lines
+    from ..board.checked_forms import published_lines
     from ..run.manifest import manifest_name
     from .boards import checked_of, render_tables, tables_of, write_checked
     from .report import leave_report

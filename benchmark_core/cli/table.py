@@ -55,7 +55,7 @@ def command(
     limit = None if everything else top or (DEFAULT_TOP if form == "text" else None)
     checked = {
         (name, one.board): one
-        for name in (chosen if form in ("text", "json") else ())
+        for name in (() if form == "csv" else chosen)
         for one in checked_of(opened, opened.suite(name), tables)
     }
     output.write(render_tables(tables, form, wide=wide, top=limit, incomplete=incomplete, checked=checked))

@@ -5,10 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from benchmark_core.board import boards_of, make_board
+from benchmark_core.board import boards_of, make_board, render
+from benchmark_core.board.checked_forms import SYMBOLS, checked_json, published_lines, render_checked
 from benchmark_core.board.claims import check_claim
 from benchmark_core.board.expected import ExpectedErrors, read_expected
-from benchmark_core.board.reproduction import check_expected, checked_json, published_lines, render_checked
+from benchmark_core.board.latex import escape
+from benchmark_core.board.reproduction import check_expected
 from benchmark_core.board.statistics import Scores
 from benchmark_core.suite.nodes import Source
 
@@ -371,6 +373,32 @@ def test_text(filled):
     assert render_checked(check(filled, ALL), unicode=False).isascii()
     assert check(filled, ALL).differs
     assert not check(filled, claim("Standard < Weak-AT")).differs
+
+
+def test_markdown_and_latex_have_the_same_strings(filled):
+    found = check(filled, ALL)
+    table = make_board(filled.store, filled.manifest, boards_of(filled.manifest)[0])
+    checked = {(table.suite, table.board): found}
+    md, tex = (render([table], form, checked=checked) for form in ("md", "tex"))
+    assert md.startswith(render([table], "md"))
+    for v in found.values:
+        line = next(line for line in md.splitlines() if v.published in line and v.name in line)
+        cells = [cell.strip().replace("\\", "") for cell in line.strip("|").split("|")]
+        assert cells == [v.name, v.published, v.here, v.difference, f"{SYMBOLS[v.verdict]} {v.verdict}"]
+        texts = [escape(text) for text in (v.name, v.published, v.here, v.difference, v.verdict)]
+        assert any(all(text in line for text in texts) for line in tex.splitlines())
+    (claim,) = found.claims
+    assert (
+        f"| {claim.name} | {claim.order.replace('<', '&lt;')} | ✓ supported | every step holds"
+        in " ".join(md.split())
+    )
+    assert escape(claim.order) in tex
+    assert not set("✓✕≈±−·") & set(tex)
+    assert (
+        tex.count(r"\begin{table}")
+        == tex.count(r"\end{table}")
+        == render([table], "tex").count("caption") + 2
+    )
 
 
 def test_json_and_lines_of_the_page(filled):
