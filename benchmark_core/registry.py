@@ -302,6 +302,8 @@ class Registry:
         who, advice = "one plugin registers", "rename one of them"
         if not own:
             who, advice = "two plugins register", "leave one out with ROBEX_PLUGINS=-NAME"
+            if files := [o.title for o in (first, origin) if o.plugin.startswith("file:")]:
+                advice = f"take {' or '.join(files)} out of the suite's plugins (or leave out its --plugin)"
         self._lost[key] = (
             f'{who} the {key[0]} "{key[1]}"{" twice" * own}: {first.title} ({self._places[key]}) and {claim}'
         )

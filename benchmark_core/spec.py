@@ -352,6 +352,8 @@ class MetricSpec(MethodSpec):
     """consumes: the result types it measures; the plan crosses it with these only.
 
     unit: `%`, `s`, ... or empty. direction: which way is better, or None for a description.
+    judges: whom `direction` is about: the `method` that made the result, or the `defense` that met an attack.
+    A board whose rows are attacks on one network turns the direction of the latter.
     range: the values it can take. scores: `score` (a number a sample), `bernoulli` (0 or 1 a sample),
     `conditional` (defined on a subset: `Scores.valid`), `set` (one number for all samples).
     reads: `success` when only a fresh prediction on the result counts, `cost` when only what it cost does:
@@ -365,6 +367,7 @@ class MetricSpec(MethodSpec):
 
     consumes: tuple[ResultType, ...]
     direction: Literal["higher", "lower"] | None
+    judges: Literal["method", "defense"] = "method"
     scores: Literal["score", "bernoulli", "conditional", "set"] = "score"
     unit: str = ""
     range: tuple[float, float] = (-math.inf, math.inf)
@@ -376,6 +379,10 @@ class MetricSpec(MethodSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         where = f"metric {self.name!r}"
+        if self.judges == "defense" and "perturbation" not in self.consumes:
+            raise ValueError(
+                f"{where}: judges='defense' is for what attacks make; it consumes no perturbation"
+            )
         if self.average == "median" and self.scores in ("bernoulli", "set"):
             raise ValueError(f"{where}: a median needs a number a sample, its scores are {self.scores!r}")
         if self.failure is not None:

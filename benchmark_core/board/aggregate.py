@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import RobexError, did_you_mean
 from ..store import Store
-from . import gates
+from . import gates, sides
 from .across import completed
 from .cells import COORDINATES, Reader, Rule, rule_of
 from .grid import Asked, Grid, Pairs, grids_of
@@ -161,7 +161,7 @@ class _Maker:
             self.board["name"],
             made,
             (*self.warnings, *self.reader.damaged),
-            self._why_ordered(made),
+            (*self._why_ordered(made), *sides.notes(made)),
         )
 
     # -- which cells --
@@ -300,9 +300,10 @@ class _Maker:
         known = (reader.samples(key) for key in selections)
         # Rows that aim differently do not compare, even on the same samples.
         seen = {(s.count, s.index, s.aims) for s in known if s is not None}
+        turned = sides.turned(about, self.board["rows"])
         column = Column(
-            metric, at, shown, about["unit"], about["direction"], rule.kind, len(seen) <= 1,
-            average=about.get("average", "mean"),
+            metric, at, shown, about["unit"], sides.attackers(about) if turned else about["direction"],
+            rule.kind, len(seen) <= 1, average=about.get("average", "mean"), turned=turned,
         )  # fmt: skip
         if rule.kind == "bernoulli" and not scores.binary():
             rule = replace(rule, kind="score")  # the mean over several targets of a sample

@@ -15,6 +15,7 @@ from .intervals import ALPHA
 from .matching import ComparedCell, Matcher, Side, Verdict
 from .p_values import holm
 from .pairs import Pair
+from .provenance import of_rows
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,14 @@ def compare_two_rows(side: Side, left: str, right: str) -> Comparison:
             raise RobexError(f'suite {side.manifest["suite"]} has no cell at "{" · ".join(row.values())}"')
         parts.append({tuple(pair for pair in p if pair[0] not in row): seeds for p, seeds in fits.items()})
     reader = Reader(side.store)
-    matcher = Matcher(side, side, reader, reader, left, right, {})
+    apart = {c for c in a if a[c] != b[c]}
+    matcher = Matcher(side, side, reader, reader, left, right, {}, apart)
     matcher.match(*parts)
     matcher.match_worst(*parts)
     return Comparison(
         left, right, _adjusted(matcher.found), tuple(matcher.only_left), tuple(matcher.only_right),
-        matcher.unmeasured, tuple(matcher.reasons(methods=False)), True, tuple(matcher.warnings),
+        matcher.unmeasured, (*of_rows(side.manifest, a, b), *matcher.reasons(methods=False)), True,
+        tuple(matcher.warnings),
     )  # fmt: skip
 
 

@@ -18,6 +18,10 @@ from .statistics import Estimate
 SYMBOLS: Mapping[Verdict, str] = {"worse": "▼", "better": "▲", "differs": "≠", "no statement": "?"}
 _ASCII = str.maketrans({"▼": "v", "▲": "^", "≠": "!"})
 _MOST_LISTED = 5
+_NOT_A_BOARD = (
+    "p is adjusted over the {columns} compared here; a board adjusts over all pairs of its column and pools "
+    "the variance of seeds, so the two may disagree: docs/statistics.md"
+)
 
 
 def render_comparison(
@@ -80,6 +84,8 @@ def _below(found: Comparison, everything: bool) -> Iterator[str]:
         if cells and (everything or side == "left"):
             yield from _some(f"Only {side}:", [" · ".join(shown(at.items())) for at in cells], everything)
     yield _summary(found, everything=everything)
+    if found.rows and found.tests:
+        yield _NOT_A_BOARD.format(columns=plural(found.tests, "column"))
     if found.reasons and (everything or len(found.of("identical")) < len(found.cells)):
         yield f"Why they may differ: {'; '.join(found.reasons)}"
     yield from found.warnings
@@ -180,7 +186,8 @@ def _shown(estimate: Estimate | None, scale: float) -> str:
 
 
 def _validity(cell: ComparedCell) -> str:
-    """On how many samples the two sides are defined, and their difference where both are."""
+    """On how many samples the two sides are defined, and their difference where both are; then what limits
+    p."""
     shares = [None if e is None or e.share is None else e.share for e in (cell.left, cell.right)]
     parts = []
     if any(share is not None and share.value not in (None, 1.0) for share in shares):
@@ -188,6 +195,11 @@ def _validity(cell: ComparedCell) -> str:
         parts.append(f"valid on {left} and {right} % of samples")
     if cell.common is not None:
         parts.append(f"on samples valid on both sides: {_pair_text(cell.common, cell.scale)}")
+    if cell.limited is not None and cell.pair is not None:
+        on = f"the {count(cell.limited)} samples" if cell.limited > 1 else "the one sample"
+        parts.append(
+            f"p limited by {on} on which they differ (before adjusting: {words.show_p(cell.pair.p)})"
+        )
     return "; ".join(parts)
 
 
@@ -270,6 +282,7 @@ def _cell_json(cell: ComparedCell) -> dict[str, Any]:
         "right": side(cell.right),
         "pair": pair,
         "valid_on_both": scaled(cell.common),
+        "p_limited_by": cell.limited,
         "reason": cell.reason,
         "note": cell.note,
     }

@@ -11,7 +11,7 @@ from itertools import permutations
 from typing import Any
 
 from ..errors import cut, printable
-from . import words
+from . import sides, words
 from .formats import significant
 from .intervals import ALPHA
 from .model import Cell, Column, Flag
@@ -55,7 +55,7 @@ def flags(
         found[i] += _not_numbers(views, i)
         found[i] += _stronger_does_worse(stronger, i)
         found[i] += _blind(views, i, vanished)
-        found[i] += [flag for view in views for flag in _like_control(view, i, rows)]
+        found[i] += [flag for view in views for flag in _like_control(view, i, rows, manifest)]
     return found
 
 
@@ -189,14 +189,21 @@ def against_controls(
     return {at: replace(pair, p_holm=p) for (at, pair), p in zip(found.items(), adjusted, strict=True)}
 
 
-def _like_control(view: View, i: int, rows: Sequence[Mapping[str, str]]) -> Iterator[Flag]:
-    """A row that is not separated as better than the null control beside it, or is separated as worse."""
+def _like_control(
+    view: View, i: int, rows: Sequence[Mapping[str, str]], manifest: Mapping[str, Any]
+) -> Iterator[Flag]:
+    """A row that is not separated as better than the null control beside it, or is separated as worse. An
+    attack is better where it harms more, whichever way the board is ranked."""
     column = view.column
     for (row, c), pair in view.against.items():
-        if row != i or (pair.separated and (pair.difference > 0) == (column.direction == "higher")):
+        if row != i:
+            continue
+        kind, control = next((k, label) for k, label in rows[c].items() if rows[i][k] != label)
+        about = manifest["metrics"][column.metric]
+        better = sides.attackers(about) if kind == "attack" else column.direction
+        if pair.separated and (pair.difference > 0) == (better == "higher"):
             continue
         ours, theirs = (_value(e.value if (e := view.cells[k].estimate) else None, column) for k in (i, c))
-        control = next(label for k, label in rows[c].items() if rows[i][k] != label)
         said = f"{column.metric} is {ours}, of the control {control} {theirs}"
         tested = words.tested(pair, column.scale)
         if pair.separated:

@@ -11,7 +11,7 @@ from typing import Any
 from ..store import Store
 from .aggregate import WORST, boards_of, make_board
 from .correlation import correlate
-from .model import AcrossDefenses, Block, Cell, Column, Table
+from .model import AcrossDefenses, Block, Cell, Column, Table, opposite
 
 _EXPLANATIONS = ("attribution", "counterfactual", "synthesis")
 
@@ -79,6 +79,8 @@ def places_of(tables: Iterable[Table], metric: str, **fixed_at: str) -> list[Pla
             for c, column in enumerate(block.columns):
                 if column.metric != metric:
                     continue
+                if column.turned:  # places are held against each other over defenses
+                    column = replace(column, direction=opposite(column.direction), turned=False)
                 for i, row in enumerate(block.rows):
                     at = {**block.at, **row.at, **column.at}
                     if all(at.get(k, label) == label for k, label in fixed_at.items()):

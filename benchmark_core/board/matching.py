@@ -5,7 +5,7 @@ they cannot be.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ from .formats import count, plural
 from .pairs import Pair, compare_common, compare_pair
 from .provenance import reasons
 from .scores import Kind, Scores
+from .sides import direction_of
 from .standing import worst_of
 from .statistics import Estimate, Scope, estimate_rows
 
@@ -47,7 +48,7 @@ class ComparedCell:
     pair: right minus left, adjusted over all cells; None when not comparable, and `reason` says why.
     common: the same on samples that are valid on both sides, where a conditional metric is not valid on all.
     seeds, n: what was measured; scope: what that says something about. note: why `pair` and `common` together
-    allow no statement.
+    allow no statement. limited: on how many samples the sides differ, where p cannot be smaller for that.
     """
 
     at: Mapping[str, str]
@@ -64,6 +65,7 @@ class ComparedCell:
     common: Pair | None = None
     reason: str = ""
     note: str = ""
+    limited: int | None = None
 
     @property
     def scale(self) -> float:
@@ -85,7 +87,8 @@ class _NotComparable(Exception):
 
 @dataclass
 class Matcher:
-    """Compares the cells of two sides that have equal coordinates."""
+    """Compares the cells of two sides that have equal coordinates. rows: in which coordinates two rows
+    differ; they say from whose side directions are read."""
 
     left: Side
     right: Side
@@ -94,6 +97,7 @@ class Matcher:
     left_name: str
     right_name: str
     head: Mapping[str, str]
+    rows: Collection[str] = ()
 
     def __post_init__(self) -> None:
         self.found: list[ComparedCell] = []
@@ -167,7 +171,7 @@ class Matcher:
         )
         cell = ComparedCell(
             {c: label for c, label in at.items() if c != "metric"},
-            metric, theirs["unit"], theirs["direction"], kind, "not comparable", left, right,
+            metric, theirs["unit"], direction_of(theirs, self.rows), kind, "not comparable", left, right,
             len(b[0]), rows[1].samples,
         )  # fmt: skip
         try:
@@ -187,7 +191,8 @@ class Matcher:
         except (_NotComparable, ValueError) as why:
             return replace(cell, reason=str(why))
         note = words.different_samples(pair.difference, common.difference) if common else None
-        return replace(cell, verdict="tie", pair=pair, common=common, note=note or "")
+        limited = None if kind == "set" or rule.quantile is not None else _limited(pair, rows, kind)
+        return replace(cell, verdict="tie", pair=pair, common=common, note=note or "", limited=limited)
 
     def _check_metric(self, metric: str, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
         parts = {"kind": "scores", "unit": "unit", "direction": "direction", "average": "average",
@@ -297,6 +302,19 @@ def _identical(left: Scores, right: Scores) -> bool:
         ]
 
     return all(map(same, defined(left), defined(right))) and all(map(same, left.valid, right.valid))
+
+
+def _limited(pair: Pair, rows: Sequence[Scores], kind: Kind) -> int | None:
+    """x, where p is the smallest that x samples allow, 2^(1-x): those on which 0/1 scores differ in the seed
+    with most of them, else all."""
+    x = rows[0].samples
+    if kind == "bernoulli":
+        x = max(
+            int((a != b).sum())
+            for a, b in zip(rows[0].values, rows[1].values, strict=True)
+            if a is not None and b is not None
+        )
+    return x if pair.difference != 0 and math.isclose(pair.p, 2.0 ** (1 - x)) else None
 
 
 def _all_valid(row: Scores) -> bool:

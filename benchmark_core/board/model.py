@@ -52,6 +52,10 @@ class Flag:
     warning: bool = True
 
 
+def opposite(direction: str | None) -> str | None:
+    return {"higher": "lower", "lower": "higher", None: None}[direction]
+
+
 @dataclass(frozen=True)
 class Column:
     """One metric under fixed coordinates (attack, explainer, ... that are no rows).
@@ -59,7 +63,8 @@ class Column:
     at: all of them. shown: those that the header names, because the title does not.
     kind: how it is scored. comparable: every row was measured on the same samples.
     ranking: what comparing its rows says; None for one row, or where nothing can be ranked.
-    average: `mean` or `median` over the samples.
+    average: `mean` or `median` over the samples. turned: the metric judges defenses and the rows are attacks,
+    so `direction` is theirs, the opposite of the metric's own.
     """
 
     metric: str
@@ -71,6 +76,7 @@ class Column:
     comparable: bool = True
     ranking: Ranking | None = None
     average: str = "mean"
+    turned: bool = False
 
     @property
     def scale(self) -> float:

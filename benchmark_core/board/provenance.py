@@ -31,12 +31,29 @@ def reasons(
     return found
 
 
+def of_rows(manifest: Mapping[str, Any], left: Mapping[str, str], right: Mapping[str, str]) -> list[str]:
+    """`attack pgd → mifgsm, two methods; eps 0.1 → 0.2`: how two rows of a suite differ."""
+    found = []
+    for coordinate, label in left.items():
+        if right.get(coordinate, label) == label:
+            continue
+        known = manifest.get("methods", {}).get("attack" if coordinate == "on" else coordinate, {})
+        a, b = known.get(label), known.get(right[coordinate])
+        if a is None or b is None or a["name"] != b["name"]:
+            names = [one["name"] if one else of for one, of in ((a, label), (b, right[coordinate]))]
+            found.append(f"{coordinate} {names[0]} → {names[1]}, two methods")
+        if a is not None and b is not None:
+            mine, theirs = dict(_flat(a["params"])), dict(_flat(b["params"]))
+            found += [f"{n} {v} → {theirs[n]}" for n, v in mine.items() if n in theirs and theirs[n] != v]
+    return found
+
+
 def _facts(reader: Reader, seeds: Iterable[Seed], *, methods: bool) -> Facts:
     facts: Facts = {}
     for record in _behind(reader, (seed.key for seed in seeds)):
         pairs = [*_made_with(record), *(_methods(record) if methods else ())]
         for what, value in pairs:
-            if value is not None:
+            if value not in (None, ""):
                 facts.setdefault(what, {})[str(value)] = None
     return facts
 

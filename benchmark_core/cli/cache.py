@@ -72,8 +72,8 @@ def gc(dry_run: bool, store: str, as_json: bool) -> int:
     """Remove what no suite of the store needs.
 
     Kept is everything that the last run of each suite planned, quick looks included (`cache rm` removes
-    those), and all it is made from. Removed are other records, damaged ones that were set aside (.bad), and
-    what killed writers left.
+    those), and all it is made from. Removed are other records, damaged ones that were set aside (.bad), what
+    is kept of failures of other nodes, and what killed writers left.
     """
     return _clean(open_store(store), (), dry_run=dry_run, as_json=as_json)
 
@@ -104,6 +104,7 @@ def _clean(store: Store, going: Sequence[str], *, dry_run: bool, as_json: bool) 
     """Remove these suites, then every record that no other suite needs; say what went."""
     from ..board.words import listed
 
+    failures = list((store.path / "failures").glob("*.json"))
     stored = set(store.keys())  # before the suites are read: what a run stores from now on is none of ours
     needed = needed_keys(store, going)
     unused = sorted(stored - needed)
@@ -115,6 +116,10 @@ def _clean(store: Store, going: Sequence[str], *, dry_run: bool, as_json: bool) 
             (store.path / f"report-{name}.html").unlink(missing_ok=True)
         for key in unused:
             store.remove(key)
+        planned = {key for name in store.suites() for key in store.suite(name)["nodes"]}
+        for failure in failures:
+            if failure.stem not in planned:
+                failure.unlink(missing_ok=True)
         for folder in damaged:
             shutil.rmtree(folder, ignore_errors=True)
         store.sweep()

@@ -10,7 +10,7 @@ import click
 
 from ..errors import RobexError, did_you_mean
 from . import output
-from .options import json_option, open_store, trace_option
+from .options import find_store, json_option, open_store, refuse_bundle, store_option, trace_option
 
 if TYPE_CHECKING:
     from ..board.compare import Comparison, Side
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("compare")
-@click.argument("left", metavar="LEFT")
+@click.argument("left", metavar="[LEFT]", required=False)
 @click.argument("right", metavar="[RIGHT]", required=False)
 @click.option("--suite", "names", metavar="NAME", multiple=True, help="Only this suite; may be repeated.")
 @click.option(
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Exit 1 when a cell differs, cannot be compared, or is only left.",
 )
+@store_option
 @json_option
 @trace_option
 def command(
-    left: str,
+    left: str | None,
     right: str | None,
+    store: str,
     names: tuple[str, ...],
     rows: tuple[str, str] | None,
     everything: bool,
@@ -43,12 +45,13 @@ def command(
 ) -> int:
     """What differs between two stores, suites or rows, cell by cell.
 
-    LEFT and RIGHT are stores, or STORE:SUITE for one suite of a store. Cells with equal coordinates are
-    compared on the same seeds and samples; the p values are adjusted for all comparisons (Holm).
+    LEFT and RIGHT are stores, suites of the store (--store), or STORE:SUITE for one suite of another. With
+    --rows, LEFT is the store if it is left out. Cells with equal coordinates are compared on the same seeds
+    and samples; the p values are adjusted for all comparisons (Holm).
     """
     from ..board.compare_text import comparison_json, render_comparison
 
-    found = _two_rows(left, right, names, rows) if rows else _two_sides(left, right, names)
+    found = _two_rows(left, right, store, names, rows) if rows else _two_sides(left, right, store, names)
     if as_json:
         output.say_json(comparison_json(found))
     else:
@@ -58,24 +61,27 @@ def command(
     return 1 if check and not found.passes else 0
 
 
-def _two_rows(left: str, right: str | None, names: tuple[str, ...], rows: tuple[str, str]) -> Comparison:
+def _two_rows(
+    left: str | None, right: str | None, store: str, names: tuple[str, ...], rows: tuple[str, str]
+) -> Comparison:
     from ..board.compare import compare_two_rows
 
     if right is not None:
         raise RobexError(f"--rows compares two rows of one store; leave out {right}")
-    sides = _sides(left, names)
+    left = store if left is None else left
+    sides = _sides(left, store, names)
     if len(sides) > 1:
         known = ", ".join(side.manifest["suite"] for side in sides)
         raise RobexError(f"{left}: --rows needs one suite; choose with --suite: {known}")
     return compare_two_rows(sides[0], *rows)
 
 
-def _two_sides(left: str, right: str | None, names: tuple[str, ...]) -> Comparison:
+def _two_sides(left: str | None, right: str | None, store: str, names: tuple[str, ...]) -> Comparison:
     from ..board.compare import compare_suites
 
-    if right is None:
+    if left is None or right is None:
         raise RobexError("compare needs two stores or suites, or --rows with two rows of one")
-    sides = _sides(left, names), _sides(right, names)
+    sides = _sides(left, store, names), _sides(right, store, names)
     if len(sides[0]) == len(sides[1]) == 1:
         return compare_suites([(sides[0][0], sides[1][0])], left, right)
     by_name = {side.manifest["suite"]: side for side in sides[1]}
@@ -93,16 +99,25 @@ def _two_sides(left: str, right: str | None, names: tuple[str, ...]) -> Comparis
     return compare_suites(pairs, left, right)
 
 
-def _sides(place: str, names: tuple[str, ...]) -> list[Side]:
-    """The suites that an argument stands for."""
+def _sides(place: str, default: str, names: tuple[str, ...]) -> list[Side]:
+    """The suites that an argument stands for; default: the store whose suites need no store's name."""
     from ..board.compare import Side
 
+    refuse_bundle(place)
     folder, suite = place, None
-    if not Path(place).is_dir():
+    if not (Path(place) / "store.json").is_file():
         head, colon, tail = place.rpartition(":")
-        if not colon or not Path(head).is_dir():
-            raise RobexError(f"{place}: no such store; name a folder with records, or STORE:SUITE")
-        folder, suite = head, tail
+        known = found.suites() if (found := find_store(default)) is not None else []
+        if place in known:
+            folder, suite = default, place
+        elif colon and Path(head).is_dir():
+            folder, suite = head, tail
+        elif not Path(place).is_dir():
+            hint = did_you_mean(place, known) or (f"; {default} holds: {', '.join(known)}" if known else "")
+            raise RobexError(
+                f"{place}: no such store and no suite of {default}; name a folder with records, a suite, or "
+                f"STORE:SUITE{hint}"
+            )
     store = open_store(folder)
     wanted = [suite] if suite is not None else _wanted(store, names)
     return [Side(place, store, store.suite(name)) for name in wanted]

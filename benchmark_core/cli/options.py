@@ -152,21 +152,77 @@ def suites_at(place: str | None, store: str, plugins: Sequence[str] = ()) -> tup
     """
     if place is None:
         return store, []
+    refuse_bundle(place)
     if Path(place).is_dir():
         named = None if (Path(place) / "store.json").is_file() else find_store(store)
         return (store, [place]) if named is not None and place in named.suites() else (place, [])
     if Path(place).suffix in (".yaml", ".yml"):
-        suite, _ = SuiteCall(place, plugins=plugins).read()
-        return store, [suite.name]
+        return store, [_suite_of(place, store, plugins)]
     if os.sep in place:
         raise RobexError(f"{place}: no such store")
     return store, [place]
+
+
+def _suite_of(file: str, store: str, plugins: Sequence[str]) -> str:
+    """The name of the suite in a file. Where another text ran under it, or the file is wrong by now, a note
+    says so: what the store holds is shown all the same."""
+    from ..errors import SuiteErrors
+
+    held = find_store(store)
+    try:
+        suite, _ = SuiteCall(file, plugins=plugins).read()
+    except SuiteErrors as error:
+        name = (error.suite.name if error.suite else "") or _ran_from(file, held)
+        if held is None or name not in held.suites():
+            raise
+        _note_last_run(f"{file} does not validate now", "validate", file, "says why", plugins=plugins)
+        return name
+    name = suite.name
+    if held is None or name not in held.suites():
+        return name
+    manifest = held.suite(name)
+    if suite.digest != manifest["digest"]:
+        same = Path(file).resolve() == Path(manifest["file"]).resolve()
+        how = "has changed since it ran" if same else f"is not what ran as {name} ({manifest['file']} did)"
+        _note_last_run(f"{file} {how}", "plan", file, "shows what is new", store, plugins)
+    return name
+
+
+def _note_last_run(
+    what: str, verb: str, file: str, says: str, store: str | None = None, plugins: Sequence[str] = ()
+) -> None:
+    from . import output
+
+    more = command_line("robex", verb, file, store=store, plugins=plugins)
+    output.note(f"{what}: these are the results of the last run; {more} {says}")
+
+
+def _ran_from(file: str, store: Store | None) -> str:
+    """The name of the suite that ran from a file in which no name can be read now."""
+    place = Path(file).resolve()
+    for name in store.suites() if store else ():
+        manifest = store.suite(name) if store else {}
+        if not manifest["overrides"] and Path(manifest["file"]).resolve() == place:
+            return name
+    return ""
+
+
+def refuse_bundle(path: str) -> None:
+    """RobexError with what to do when a path is no store but the file of a bundle."""
+    import tarfile
+
+    if Path(path).is_file() and tarfile.is_tarfile(path):
+        with tarfile.open(path) as tar:
+            name = (tar.next() or tarfile.TarInfo()).name.partition("/")[0]
+        unpack, show = shlex.join(["tar", "xf", path]), command_line("robex", "table", "--store", name)
+        raise RobexError(f"{path}: a bundle, no store; unpack it first: {unpack} && {show}")
 
 
 def open_store(path: str) -> Store:
     """A store that is there."""
     from ..store import Store
 
+    refuse_bundle(path)
     return Store(path, create=False)
 
 

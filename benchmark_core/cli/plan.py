@@ -74,7 +74,9 @@ def command(
         output.note(warning)
     for line in needed_lines(lacking):
         output.say_wrapped(line)
-    if todo:
+    if not plan.cells:
+        output.say_wrapped("Nothing to run: no combination makes a cell.")
+    elif todo:
         output.say(f"Run it: {call.command('run', store)}")
     else:
         output.say_wrapped(f"Nothing to run: everything is in {store}.")
@@ -133,6 +135,14 @@ def wide_balls(suite: Suite, registry: Registry) -> Iterator[str]:
                     f"{entry.file}:{entry.line}:{entry.column}: {who}: eps {eps:g} covers the whole domain "
                     "where inputs lie in [0, 1]"
                 )
+
+
+def emptiness(plan: Plan) -> Iterator[str]:
+    """Why a plan has no cell, if it has none."""
+    if not plan.cells:
+        reasons = sorted(plan.left_out, key=lambda reason: (-plan.left_out[reason], reason))
+        why = "; ".join(reasons[:3]) + (f"; and {len(reasons) - 3} more reasons" if len(reasons) > 3 else "")
+        yield f"{plan.suite.file}: no cell, so nothing would run" + (f": {why}" if why else "")
 
 
 def crossing(suite: Suite) -> str:

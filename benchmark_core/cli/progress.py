@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _SUMMARY_EVERY = 30.0
+#: Columns from which on a terminal has room for bars beside names and counts.
+_BAR_FROM = 60
 
 
 class Display:
@@ -196,10 +198,10 @@ class Bars(Display):
         from rich.text import Text
 
         grid = Table.grid(padding=(0, 2))
-        for _ in range(3):
-            grid.add_column(no_wrap=True)
-        grid.columns[2].justify = "right"
-        grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        wide = self.console.width >= _BAR_FROM
+        for justify in ("left", "left", "right") if wide else ("left", "right"):
+            grid.add_column(no_wrap=True, justify=justify)
+        grid.add_column(ratio=1)  # the one that gives way
         for stage in self._stages:
             done, total = self.finished[stage], self.totals[stage]
             now = next((r for r in list(self.running.values()) if r.stage == stage), None)
@@ -208,7 +210,8 @@ class Bars(Display):
             bar = ProgressBar(
                 total=total, completed=done, width=20, complete_style="blue", finished_style="green"
             )
-            grid.add_row(stage, bar, f"{done:,}/{total:,}", Text(self._text(text)))
+            title = Text(self._text(text), no_wrap=True, overflow="ellipsis")
+            grid.add_row(stage, *[bar] * wide, f"{done:,}/{total:,}", title)
         last = f"{self.summary()} · Ctrl-C stops safely, the same command goes on"
         return Group(grid, Text(self._text(last), no_wrap=True, overflow="ellipsis"))
 

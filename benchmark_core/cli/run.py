@@ -69,8 +69,8 @@ def command(
     if as_json:
         return report.exit_code
     _tell(report, plan, opened, call.command("run", store), quiet=quiet)
-    if only is None and not report.interrupted:
-        _boards(plan, opened)
+    if only is None and not report.interrupted and _boards(plan, opened):
+        _remind(report, plan, store)
     return report.exit_code
 
 
@@ -78,16 +78,20 @@ def _tell(report: RunReport, plan: Plan, store: Store, again: str, *, quiet: boo
     """How the run ended, and every failure."""
     from ..run.manifest import manifest_name
     from .failures import Failure, describe
+    from .plan import emptiness
 
-    nodes = f"{count(report.done)} of {plural(len(plan.nodes), 'node')}"
+    nodes = f"{count(report.done)} of {plural(len(report.selected), 'node')}"
     if report.interrupted:
         output.note(f"Stopped. {nodes} are kept; the same command goes on.")
+    elif not quiet and not plan.cells:
+        for line in emptiness(plan):
+            output.note(line)
     elif not quiet and not report.ran:
         output.note(f"Nothing to do: {nodes} are in the store.")
     elif not quiet:
-        done = sum(store.has(cell.key) for cell in plan.cells)
-        cells = f"{count(done)} of {plural(len(plan.cells), 'cell')}"
-        output.note(f"Done in {duration(report.seconds)}: {nodes}, {cells}.")
+        done, cells = sum(map(store.has, report.cells)), len(report.cells)
+        of_cells = f", {count(done)} of {plural(cells, 'cell')}" if cells else ""
+        output.note(f"Done in {duration(report.seconds)}: {nodes}{of_cells}.")
     failures = [Failure(e.key, e.title, e.message, e.where, e.blocked) for e in report.failures.values()]
     for line in describe(failures, again, str(store.path)):
         output.note(line)
@@ -97,8 +101,19 @@ def _tell(report: RunReport, plan: Plan, store: Store, again: str, *, quiet: boo
         output.note(f"A quick look, kept as {name}: {table}")
 
 
-def _boards(plan: Plan, store: Store) -> None:
-    """The boards on stdout, what was published beside them, and the report beside the records."""
+def _remind(report: RunReport, plan: Plan, store: str) -> None:
+    """What failed was told before the boards, perhaps pages ago."""
+    from ..run.manifest import manifest_name
+
+    if report.failures:
+        more = f", {count(len(report.blocked))} more did not run" if report.blocked else ""
+        status = command_line("robex", "status", manifest_name(plan.suite), store=store)
+        output.note(f"{plural(len(report.failures), 'node')} failed{more}: {status}")
+
+
+def _boards(plan: Plan, store: Store) -> bool:
+    """The boards on stdout, what was published beside them, and the report beside the records. False: there
+    is none."""
     from ..board.checked_forms import published_lines
     from ..run.manifest import manifest_name
     from .boards import checked_of, render_tables, tables_of, write_checked
@@ -114,3 +129,4 @@ def _boards(plan: Plan, store: Store) -> None:
         output.note()
         lines = [line for one in checked for line in published_lines(one)]
         leave_report(store, manifest, tables, lines)
+    return bool(tables)

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import click
 
-from ..board import layout
-from ..board.formats import count, duration, plural, size
-from ..errors import RobexError
+from ..board.formats import count, finite
+from ..errors import RobexError, did_you_mean
 from ..spec import (
     KINDS,
     AttackSpec,
@@ -26,9 +25,9 @@ from ..spec import (
     markers,
     param_types,
 )
-from . import output
+from . import measured, output
 from .options import (
-    call_of,
+    command_line,
     find_store,
     json_option,
     load_registry,
@@ -36,6 +35,7 @@ from .options import (
     store_option,
     trace_option,
 )
+from .record_text import entry, failure_lines, record_lines
 
 if TYPE_CHECKING:
     from ..registry import Registry
@@ -46,17 +46,43 @@ _KEY = re.compile(r"[0-9a-f]{4,64}")
 
 
 @click.command("show")
-@click.argument("what", metavar="METHOD|KEY")
+@click.argument("what", metavar="[METHOD|KEY]", required=False)
+@click.option("--metric", metavar="LABEL", help="List the records of the cells with this metric.")
+@click.option("--dataset", metavar="LABEL", help="... on this dataset; and so on.")
+@click.option("--model", metavar="LABEL")
+@click.option("--defense", metavar="LABEL")
+@click.option("--attack", metavar="LABEL")
+@click.option("--explainer", metavar="LABEL")
+@click.option("--on", metavar="LABEL", help="What is explained: clean, or an attack.")
+@click.option("--seed", type=int, metavar="N")
+@click.option("--suite", metavar="NAME", help="Only cells of this suite.")
 @store_option
 @plugin_option
 @json_option
 @trace_option
-def command(what: str, store: str, plugins: tuple[str, ...], as_json: bool) -> int:
-    """What a method does and takes, or how a result was made.
+def command(
+    what: str | None,
+    suite: str | None,
+    store: str,
+    plugins: tuple[str, ...],
+    as_json: bool,
+    **coordinates: str | int | None,
+) -> int:
+    """What a method does and takes, how a result was made, or the results of cells.
 
     METHOD: a name (pgd), or kind/name (attack/pgd) where two kinds share it. KEY: the first characters of a
-    record's key; four are enough when they are unique.
+    record's key; four are enough when they are unique. Coordinates instead (--metric accuracy --defense
+    "AT 0.1") list the records of the cells that have them: value and key of each seed.
     """
+    wanted = {c: label for c, label in coordinates.items() if label is not None}
+    if what is None:
+        if not wanted and suite is None:
+            raise RobexError(
+                "show needs a method, a key or coordinates: robex show pgd, robex show --metric accuracy"
+            )
+        return _show_cells(store, suite, wanted, as_json=as_json)
+    if wanted or suite is not None:
+        raise RobexError(f'show takes "{what}" or coordinates, not both')
     registry = load_registry(plugins)
     found = _methods(registry, what)
     if found:
@@ -70,25 +96,72 @@ def command(what: str, store: str, plugins: tuple[str, ...], as_json: bool) -> i
                     output.say_wrapped(line)
         return 0
     if not _KEY.fullmatch(what):
-        kinds = ", ".join(f"{kind}s" for kind in KINDS)
-        from ..errors import did_you_mean
-
-        hint = did_you_mean(what.rpartition("/")[2], {s.name for s in registry.methods()})
-        raise RobexError(f'no method and no record is called "{what}"{hint} (robex list; kinds: {kinds})')
+        raise RobexError(_unknown(registry, store, what))
     opened = find_store(store)
     if opened is None:
         raise RobexError(f"{store}: no store here, so no record {what}; name one with --store")
-    key = opened.find(what)
+    try:
+        key = opened.find(what)
+    except RobexError as error:
+        raise RobexError(f"{error} ({measured.keys_are_at(store)})") from None
     found_record = opened.record(key) if opened.has(key) else opened.failure(key)
     if found_record is None:
         raise RobexError(f"{store}: record {key[:12]} cannot be read")
+    value = _value_of(opened, found_record, registry) if opened.has(key) else None
     if as_json:
-        output.say_json(found_record)
+        output.say_json(found_record if value is None else {**found_record, "value": value})
         return 0
-    lines = _record(opened, found_record) if opened.has(key) else _failure(opened, found_record)
+    lines = (
+        record_lines(opened, found_record, value) if opened.has(key) else failure_lines(opened, found_record)
+    )
     for line in lines:
         output.say(line)
     return 0
+
+
+def _unknown(registry: Registry, store: str, what: str) -> str:
+    """No method and no record: perhaps it is a label of a suite."""
+    opened = find_store(store)
+    labels = (
+        {k: known for s in opened.suites() for k, known in opened.suite(s)["labels"].items()}
+        if opened
+        else {}
+    )
+    for kind, known in labels.items():
+        if what in known and kind in measured.CHOOSES:
+            again = command_line("robex", "show", f"--{kind}", what, store=store)
+            return f'"{what}" is a label, not a method or a key; the records of this {kind}: {again}'
+    kinds = ", ".join(f"{kind}s" for kind in KINDS)
+    hint = did_you_mean(what.rpartition("/")[2], {s.name for s in registry.methods()})
+    where = f"; {measured.keys_are_at(store)}" if opened else ""
+    return f'no method and no record is called "{what}"{hint} (robex list; kinds: {kinds}{where})'
+
+
+def _show_cells(store: str, suite: str | None, wanted: Mapping[str, str | int], *, as_json: bool) -> int:
+    opened = find_store(store)
+    if opened is None:
+        raise RobexError(f"{store}: no store here; name one with --store")
+    found = measured.records_at(opened, wanted, opened.suites() if suite is None else [suite])
+    if as_json:
+        output.say_json(finite(found))
+        return 0
+    head, *rows = measured.table_of(found)
+    shown = rows[: measured.MOST_LISTED]
+    for line in output.table([head, *shown]):
+        output.say(line)
+    if len(rows) > len(shown):
+        output.say(f"and {count(len(rows) - len(shown))} more; give more coordinates, or --json lists all")
+    return 0
+
+
+def _value_of(store: Store, record: Mapping[str, Any], registry: Registry) -> dict[str, Any] | None:
+    """What a record of scores measured; of a damaged one why it is not known."""
+    if record["stage"] != "measure":
+        return None
+    try:
+        return finite(measured.value_of(store, record, registry))
+    except RobexError as error:
+        return {"value": None, "error": str(error)}
 
 
 # --- methods -------------------------------------------------------------------------------------------
@@ -127,7 +200,7 @@ def _describe(registry: Registry, spec: MethodSpec) -> Iterator[str]:
         ("code", spec.target),
     ):
         if value:
-            yield _line(name, value, 8)
+            yield entry(name, value, 8)
     yield ""
     yield "In a suite:"
     yield f"  {spec.kind}s:" if spec.kind != "state" else "  (methods that need it name it; a suite does not)"
@@ -294,140 +367,3 @@ def _method_json(registry: Registry, spec: MethodSpec) -> dict[str, Any]:
         "version": origin.version,
         "file": origin.file,
     }
-
-
-# --- records -------------------------------------------------------------------------------------------
-
-
-def _record(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
-    cost, environment = record["cost"], record["environment"]
-    yield from output.wrapped([*record["title"].split(" · "), record["stage"]])
-    yield _line("key", record["key"])
-    yield _line(
-        "made",
-        f"{record['created']}, suite {record['suite'].get('name')} version {record['suite'].get('version')}",
-    )
-    yield from _identity(record["identity"])
-    yield _line("inputs", "")
-    yield from _inputs(store, record["inputs"], "  ", set())
-    yield _line("seed", str(record["seed"]))
-    identity = record["identity"]
-    if goal := identity.get("goal"):
-        asked = {"success": "only whether it succeeds: samples leave at their first success"}
-        yield _line("asked", asked.get(goal, "for the perturbation itself"))
-    if over := identity.get("over"):
-        yield _line("targets", f"the {over} over all targets of a sample")
-    yield _line(
-        "cost",
-        f"{duration(cost['seconds'])} ({duration(cost['total_seconds'])} with reading and storing), "
-        f"{count(cost['samples'])} samples, {count(cost['forward'])} forward and {count(cost['backward'])} "
-        f"backward passes, at most {size(record['peak_memory'])}",
-    )
-    for name, value in record["notes"].items():
-        yield _line("note", f"{name} = {value:g}")
-    yield _line(
-        "result",
-        ", ".join(
-            f"{n} {size(a['bytes'])} sha256 {a['sha256'][:12]}" for n, a in record["artifacts"].items()
-        ),
-    )
-    threads = plural(record["threads"], "thread")
-    yield _line("on", f"{record['device']}, {threads}, batches of {record['batch_size']}")
-    yield _line(
-        "versions",
-        ", ".join(f"{n} {v}" for n, v in {**record["versions"], **environment["packages"]}.items()),
-    )
-    machine = [
-        f"python {environment['python']}",
-        environment["platform"],
-        environment["cpu"],
-        environment.get("gpu", ""),
-    ]
-    yield _line("machine", ", ".join(filter(None, machine)))
-    if git := environment.get("git"):
-        yield _line("git", f"{git['commit'][:12]}{' with changes' if git['dirty'] else ''}")
-    yield from _again(store, record)
-
-
-def _failure(store: Store, failure: Mapping[str, Any]) -> Iterator[str]:
-    yield from output.wrapped([*f"FAILED  {failure['title']}".split(" · "), failure["stage"]])
-    yield _line("key", failure["key"])
-    yield _line("why", f"{failure['reason']}: {failure['message']}")
-    yield from _identity(failure["identity"])
-    yield from _again(store, failure)
-    if failure["trace"]:
-        yield ""
-        yield failure["trace"].rstrip()
-
-
-def _identity(identity: Mapping[str, Any]) -> Iterator[str]:
-    for role in ("method", "builds"):
-        if method := identity.get(role):
-            text = f"{method['kind']} {method['name']}, revision {method['revision']}: "
-            yield _line(role, text + (_values(method["params"]) or "no params"))
-    if wish := identity.get("wish"):
-        yield _line("wish", _values(wish))
-
-
-def _values(params: Mapping[str, Any]) -> str:
-    """`eps: 0.1, steps: 20`, as in a suite; methods inside as `{use: pgd, eps: 0.1}`."""
-    return ", ".join(f"{name}: {_value(value)}" for name, value in params.items())
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        inside = {"use": value["use"], **value.get("params", {})} if "use" in value else value
-        return f"{{{_values(inside)}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_value, value))}]"
-    if value is None or isinstance(value, bool):
-        return {None: "none", True: "true", False: "false"}[value]
-    return str(value)
-
-
-def _inputs(store: Store, inputs: Mapping[str, str], indent: str, seen: set[str]) -> Iterator[str]:
-    """A tree of what a result was made from; what was shown already is not opened again."""
-    for role, key in inputs.items():
-        known = store.has(key)
-        record = store.record(key) if known else None
-        title = f"{record['stage']}  {record['title']}" if record else "not in this store"
-        line = f"{indent}{role:10} {key[:12]}  {title}{'  (above)' if key in seen else ''}"
-        yield "\n".join(layout.wrapped(line, output.width()))
-        if record and key not in seen:
-            seen.add(key)
-            yield from _inputs(store, record["inputs"], f"{indent}  ", seen)
-
-
-def _again(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
-    """The command that makes it again, from the manifest of a suite that the store knows."""
-    name = record.get("suite", {}).get("name")
-    for suite in [name] if name in store.suites() else store.suites():
-        manifest = store.suite(suite)
-        if name is None and not _belongs(manifest, record):
-            continue
-        run = call_of(manifest).command("run", str(store.path))
-        yield _line("again", f"{run} --only {record['key'][:12]}")
-        if name and manifest["digest"] != record["suite"].get("digest"):
-            yield _line("", "(the suite or its options have changed since)")
-        return
-
-
-def _belongs(manifest: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
-    from ..store.cells import cells_in
-
-    return any(
-        record["key"] in keys or record["where"].items() <= at.items()
-        for at, *keys in cells_in(manifest).listed()
-    )
-
-
-def _line(name: str, value: str, wide: int = 9) -> str:
-    """A name and its value on as many lines as it takes; commands and keys stay whole."""
-    if name in ("key", "again"):
-        return f"{name:{wide}}{value}"
-    gap = " " * wide
-    lines = textwrap.wrap(
-        value, output.width(), initial_indent=gap, subsequent_indent=gap, break_long_words=False,
-        break_on_hyphens=False,
-    )  # fmt: skip
-    return "\n".join([f"{name:{wide}}{lines[0].strip()}", *lines[1:]]) if lines else name

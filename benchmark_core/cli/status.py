@@ -94,14 +94,9 @@ def suite_status(store: Store, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _failures(store: Store, manifest: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """Failures kept in the store that belong to a cell of this suite: they say so by their coordinates."""
-    labels = {**manifest["labels"], "on": ["clean", *manifest["labels"]["attack"]]}
+    """Failures kept in the store of nodes that the suite's last run planned; those of older ones, whose
+    method was mended since, say nothing any more."""
+    planned = set(manifest["nodes"])
     for path in sorted((store.path / "failures").glob("*.json")):
-        failure = store.failure(path.stem)
-        if failure is None or store.has(failure["key"]):
-            continue
-        where = failure["where"]
-        if all(
-            label in labels[c] if c != "seed" else label < manifest["seeds"] for c, label in where.items()
-        ):
+        if path.stem in planned and not store.has(path.stem) and (failure := store.failure(path.stem)):
             yield {k: failure[k] for k in ("key", "stage", "title", "where", "reason", "message")}

@@ -9,7 +9,7 @@ import click
 from ..board.formats import plural
 from ..errors import Problem, RobexError, SuiteErrors, shown
 from . import output
-from .options import SuiteCall, json_option, plugin_option, trace_option
+from .options import SuiteCall, command_line, json_option, plugin_option, trace_option
 
 
 @click.command("validate")
@@ -26,6 +26,9 @@ def command(suite_files: tuple[str, ...], plugins: tuple[str, ...], as_json: boo
         for result in found:
             if result["ok"]:
                 output.say_wrapped(f"{result['file']}: ok, {result['summary']}")
+                if result["left_out"]:
+                    why = command_line("robex", "plan", result["file"], plugins=plugins)
+                    output.say(f"{plural(result['left_out'], 'cell')} left out: {why} says why")
                 for warning in result["warnings"]:
                     output.note(warning)
             else:
@@ -38,7 +41,7 @@ def command(suite_files: tuple[str, ...], plugins: tuple[str, ...], as_json: boo
 
 def _check(file: str, plugins: tuple[str, ...]) -> dict[str, Any]:
     from .boards import planned
-    from .plan import wide_balls
+    from .plan import emptiness, wide_balls
 
     problems: list[Problem] = []
     try:
@@ -54,7 +57,8 @@ def _check(file: str, plugins: tuple[str, ...]) -> dict[str, Any]:
             "ok": True,
             "suite": plan.suite.name,
             "summary": summary,
-            "warnings": list(wide_balls(plan.suite, registry)),
+            "left_out": sum(plan.left_out.values()),
+            "warnings": [*emptiness(plan), *wide_balls(plan.suite, registry)],
             "messages": [],
             "problems": [],
         }

@@ -36,7 +36,7 @@ def command(place: str) -> int:
     output.say(
         f"{place}: {count(found.records)} records are what they say they are, {count(found.results)} results "
         f"with them; {count(without)} come without (weights, attacks, explanations)"
-        + (f"; {count(len(found.damaged))} fail" if found.damaged else "")
+        + (f"; {count(len(found.damaged))} more fail" if found.damaged else "")
     )
     return 1 if found.damaged else 0
 

@@ -98,3 +98,16 @@ class Plan:
                 todo.add(key)
                 stack.extend(self.nodes[key].inputs.values())
         return {key: node for key, node in self.nodes.items() if key in todo}
+
+    def selected(self, only: str | None = None) -> set[str]:
+        """Keys of all nodes, or of those whose key starts with `only` and of all they are made from."""
+        if only is None:
+            return set(self.nodes)
+        found: set[str] = set()
+        stack = [key for key in self.nodes if key.startswith(only)]
+        while stack:
+            key = stack.pop()
+            if key not in found:
+                found.add(key)
+                stack.extend(self.nodes[key].inputs.values())
+        return found

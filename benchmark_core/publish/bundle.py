@@ -36,7 +36,8 @@ class Bundled:
 
 @dataclass(frozen=True)
 class Verified:
-    """What a store's records say when all is looked at. damaged: one line each."""
+    """What a store's records say when all is looked at. records: sound ones; results: how many of these come
+    with their result, sound too. damaged: one line for each record that is not among them."""
 
     records: int
     results: int
@@ -75,10 +76,11 @@ def verify(store: Store) -> Verified:
             record = store.record(key)
             if key_of(record["identity"]) != key:
                 raise DamagedNode(key, "says it was made from something else than its key does")
-            records += 1
-            if record["stage"] in KEPT or (store.folder(key) / RESULT).exists():
+            with_result = record["stage"] in KEPT or (store.folder(key) / RESULT).exists()
+            if with_result:
                 store.tensors(key, record, numpy=True)
-                results += 1
+            records += 1
+            results += with_result
         except DamagedNode as error:
             damaged.append(str(error))
     return Verified(records, results, tuple(damaged))

@@ -37,6 +37,7 @@ def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
             "summary": spec.summary,
             "unit": spec.unit,
             "direction": spec.direction,
+            "judges": spec.judges,
             "range": [b if math.isfinite(b) else None for b in spec.range],
             "scores": spec.scores,
             "average": spec.average,

@@ -38,10 +38,11 @@ _REASONS = {"failed": "error", "timeout": "timeout", "memory": "memory", "lost":
 
 @dataclass
 class RunReport:
-    """What a run came to. failures: key -> the event that told it. blocked: keys that could not run.
-    removed: results that somebody took out of the store meanwhile."""
+    """What a run came to. selected: keys of the nodes that it was about. failures: key -> the event that told
+    it. blocked: keys that could not run. removed: results that somebody took out of the store meanwhile."""
 
     plan: Plan
+    selected: set[str]
     ran: int
     done: int
     failures: dict[str, NodeFailed] = field(default_factory=dict)
@@ -49,6 +50,11 @@ class RunReport:
     seconds: float = 0.0
     stopped: Stopped | None = None
     removed: int = 0
+
+    @property
+    def cells(self) -> list[str]:
+        """Keys of the cells that it was about."""
+        return [cell.key for cell in self.plan.cells if cell.key in self.selected]
 
     @property
     def interrupted(self) -> bool:
@@ -93,7 +99,8 @@ class Scheduler:
         for key, node in self._todo.items():
             self._enlist(key, node)
         self._make_executor, self._slots = executor, jobs
-        self.report = RunReport(plan, len(self._todo), len(plan.nodes) - len(self._todo))
+        selected = plan.selected(only)
+        self.report = RunReport(plan, selected, len(self._todo), len(selected) - len(self._todo))
 
     def run(self) -> RunReport:
         started = time.monotonic()
@@ -106,7 +113,7 @@ class Scheduler:
             except Stopped as stopped:
                 report.stopped = stopped
                 # It may have come between the storing of a result and its counting.
-                report.done = sum(map(self.store.has, self.plan.nodes))
+                report.done = sum(map(self.store.has, report.selected))
             except RobexError:
                 self.emit(self._finished_event())
                 raise
@@ -302,7 +309,7 @@ class Scheduler:
 
     def _started_event(self) -> RunStarted:
         suite = self.plan.suite
-        totals = count_stages(self.plan.nodes)
+        totals = count_stages({key: self.plan.nodes[key] for key in self.report.selected})
         todo = count_stages(self._todo)
         return RunStarted(
             suite.name,
@@ -316,15 +323,14 @@ class Scheduler:
         )
 
     def _finished_event(self) -> RunFinished:
-        report = self.report
-        missing = {cell.key for cell in self.plan.cells if not self.store.has(cell.key)}
+        report, cells = self.report, self.report.cells
         return RunFinished(
             done=report.done,
             failed=len(report.failures),
             blocked=len(report.blocked),
-            total=len(self.plan.nodes),
-            cells_done=sum(cell.key not in missing for cell in self.plan.cells),
-            cells=len(self.plan.cells),
+            total=len(report.selected),
+            cells_done=sum(map(self.store.has, cells)),
+            cells=len(cells),
             seconds=report.seconds,
             interrupted=report.interrupted,
         )

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from ..errors import RobexError, one_line
+from ..errors import RobexError, did_you_mean, one_line
 from ..spec import FileContent, Fraction, Kind, MethodRef, RefKind, param_types
 from .nodes import Node, locate, show
 
@@ -272,7 +272,9 @@ def _message(path: str, value: Any, annotation: Any, errors: Sequence[Mapping[st
     of_right_type = [e for e in errors if _wanted(e, annotation) is None]
     if not of_right_type:
         wanted = dict.fromkeys(str(_wanted(e, annotation)) for e in errors)
-        return f"{path} must be {' or '.join(wanted)}, got {show(value)}"
+        slip = isinstance(value, str) and any(e["type"] == "literal_error" for e in errors)
+        hint = did_you_mean(value, map(str, literals(annotation))) if slip else ""
+        return f"{path} must be {' or '.join(wanted)}, got {show(value)}{hint}"
     error = of_right_type[0]
     kind, context = error["type"], error.get("ctx", {})
     if kind in _BOUNDS:

@@ -38,7 +38,12 @@ class PerturbationNormParams:
 
 @dataclass(frozen=True, kw_only=True)
 class TransferParams:
-    """Attack success rate on another model, over inputs that both models classify correctly."""
+    """Attack success rate on another model, over inputs that both models classify correctly.
+
+    The attack is made on the model of the row and tried on the model that `reference: LABEL` names: the row
+    Standard with `reference: AT` says how often attacks on Standard also fool AT. The row of the reference
+    itself (Standard on Standard) is the white-box value.
+    """
 
 
 _HERE = "benchmark_plugins.metrics.robustness"
@@ -62,6 +67,7 @@ SPECS: tuple[MethodSpec, ...] = (
         params=RobustAccuracyParams,
         consumes=("perturbation",),
         direction="higher",
+        judges="defense",
         scores="bernoulli",
         unit="%",
         range=(0.0, 1.0),
@@ -75,6 +81,7 @@ SPECS: tuple[MethodSpec, ...] = (
         params=AttackSuccessRateParams,
         consumes=("perturbation",),
         direction="lower",
+        judges="defense",
         scores="conditional",
         unit="%",
         range=(0.0, 1.0),
@@ -99,6 +106,7 @@ SPECS: tuple[MethodSpec, ...] = (
         params=TransferParams,
         consumes=("perturbation",),
         direction="lower",
+        judges="defense",
         scores="conditional",
         unit="%",
         range=(0.0, 1.0),

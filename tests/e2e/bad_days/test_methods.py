@@ -21,10 +21,11 @@ def run(bench: Bench, behave: str, *options: str, limits: str = "") -> Call:
     """The good half is done, the bad one is told in one line, and what the user is told to do next works."""
     bench.suite(ONE_BAD.format(behave=behave, limits=limits))
     call = bench.call("run", "suite.yaml", "--quiet", *options, code=1)
-    head, *rest = call.lines
+    head, *rest, last = call.lines
     assert head == "FAILED  bad · toy-train · toy-linear · toy · seed 0"
     assert "1 node that needs it did not run" in call.err
     assert [line.split()[:3] for line in rest[-2:]] == [["why", "robex", "show"], ["retry", "robex", "run"]]
+    assert last.startswith("1 node failed, 1 more did not run: robex status ")
     return call
 
 
@@ -113,7 +114,7 @@ def test_limits_of_workers(bench, good, behave):
 
 def test_what_the_user_is_told_to_do_next(bench):
     call = run(bench, "raise")
-    why, retry = (line.split()[2:] for line in call.lines[-2:])
+    why, retry = (line.split()[2:] for line in call.lines[-3:-1])
     shown = bench.call(*why).out
     assert message(call) in " ".join(shown.split())
     assert "Traceback (most recent call last)" in shown

@@ -289,6 +289,60 @@ def test_two_defenses_are_compared_column_by_column(made, shares):
     assert [cell["better"] for cell in comparison_json(found)["cells"]] == ["left", "right"]
 
 
+def test_a_p_that_few_samples_limit_is_told(made):
+    """Three seeds that differ on the same 2 of 100 samples: the guard says p >= 2^(1-2)."""
+    for defense, right in (("Standard", 98), ("AT", 100)):
+        for seed in range(3):
+            y = np.arange(100) < right
+            y[50 + seed] = False  # on both sides: the seeds are not equal
+            made.add(y, metric="accuracy", seed=seed, defense=defense)
+    found = compare_two_rows(Side("s", made.store, made.manifest), "Standard", "AT")
+    [cell] = found.cells
+    assert cell.pair.p == 0.5
+    assert cell.limited == 2
+    assert comparison_json(found)["cells"][0]["p_limited_by"] == 2
+    text = " ".join(render_comparison(found).split())
+    assert "p limited by the 2 samples on which they differ (before adjusting: 0.50)" in text
+    assert "p is adjusted over the 1 column compared here; a board adjusts over all pairs" in text
+
+
+def test_a_p_of_many_samples_is_not_limited(made, shares):
+    for defense, level in (("Standard", 0.9), ("AT", 0.6)):
+        for seed in range(3):
+            made.add(shares(level, 400, seed), metric="accuracy", seed=seed, defense=defense)
+    found = compare_two_rows(Side("s", made.store, made.manifest), "Standard", "AT")
+    assert found.cells[0].limited is None
+    assert "limited" not in render_comparison(found)
+
+
+def test_rows_of_two_methods_are_told_apart(made):
+    """In methods first, then in params that both have; a plugin without a version is no difference."""
+    for attack in ("pgd", "mi"):
+        for seed in range(3):
+            made.add(noisy(5 + (attack == "mi"), seed), metric="distance", seed=seed, attack=attack)
+    methods = {
+        "pgd": {"name": "pgd", "params": {"eps": 0.1, "steps": 20}},
+        "mi": {"name": "mifgsm", "params": {"eps": 0.2, "decay": 1.0}},
+    }
+    manifest = {**made.manifest, "methods": {"attack": methods}}
+    found = compare_two_rows(Side("s", made.store, manifest), "pgd", "mi")
+    assert found.reasons == ("attack pgd → mifgsm, two methods", "eps 0.1 → 0.2")
+
+
+def test_a_plugin_without_a_version_is_no_reason():
+    from benchmark_core.board.provenance import reasons
+
+    class Records:
+        def __init__(self, record):
+            self.record = {"k": record}.get
+
+    class Key:
+        key = "k"
+
+    mine = Records({"plugin": {"name": "file:mifgsm", "version": ""}})
+    assert reasons(mine, [Key], Records({}), [Key], methods=False) == []
+
+
 def test_at_most_five_columns_are_put_in_words(made, shares):
     for attack in range(7):
         for defense, level in (("Standard", 0.9), ("AT", 0.5)):

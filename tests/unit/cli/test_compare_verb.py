@@ -79,3 +79,17 @@ def test_wrong_use_is_one_line(ran, capsys, arguments, message):
     assert out == ""
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_the_default_store_needs_no_name(ran, capsys, monkeypatch):
+    assert main(["compare", "tiny", "tiny", "--store", ran.store]) == 0
+    assert "3 cells on both sides" in capsys.readouterr().out
+    monkeypatch.setenv("ROBEX_STORE", ran.store)
+    assert main(["compare", "tiny", ran.store, "--suite", "tiny"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "--rows", "Standard", "Standar", "--suite", "tiny"]) == 2
+    assert 'did you mean "Standard"?' in capsys.readouterr().err
+    assert main(["compare", "tiny", "tinny"]) == 2
+    err = capsys.readouterr().err
+    assert "tinny: no such store and no suite of" in err
+    assert 'did you mean "tiny"?' in err

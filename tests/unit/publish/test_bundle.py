@@ -1,6 +1,8 @@
 """Bundles: the same boards from one file without weights, and damage that is found."""
 
 import json
+import re
+import shlex
 import tarfile
 
 import pytest
@@ -60,6 +62,17 @@ def test_shows_the_same_boards_without_weights(store, file, capsys):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "words",
+    [*([verb, *o, "FILE"] for verb in ("table", "status", "report") for o in ([], ["--store"])),
+     ["compare", "FILE", "other"]],
+)  # fmt: skip
+def test_a_bundle_is_told_how_to_be_unpacked(file, words, capsys):
+    err = shown(capsys, *(file if word == "FILE" else word for word in words), code=2).err
+    unpack = shlex.join(["tar", "xf", str(file)])
+    assert err == f"{file}: a bundle, no store; unpack it first: {unpack} && robex table --store tiny\n"
+
+
 def test_the_page_of_a_bundle_has_no_images(store, file, capsys, tmp_path):
     folder = unpacked(file)
     shown(capsys, "report", "--store", folder, "-o", tmp_path / "theirs.html")
@@ -100,6 +113,9 @@ def test_verify_finds_what_was_changed(file, capsys, what):
         found["identity"]["inputs"]["task"] = "0" * 64
         record.write_text(json.dumps(found | {"checksum": _digest(found)}))
     line, total = shown(capsys, "verify", folder, code=1).out.splitlines()
+    sound, whole, without, failed = map(int, re.findall(r"\b(\d+) (?:rec|res|come|more)", total))
+    assert (sound + failed, whole + without) == (16, sound)
+    assert (failed, whole) == (1, 6)
     assert line.startswith(f"record {record.parent.name[:12]} ")
     assert line.endswith(
         {
@@ -108,7 +124,7 @@ def test_verify_finds_what_was_changed(file, capsys, what):
             "lied": "says it was made from something else than its key does",
         }[what]
     )
-    assert total.endswith("; 1 fail")
+    assert total.endswith("; 1 more fail")
 
 
 def test_what_cannot_be_bundled_or_verified(store, file, capsys, tmp_path):

@@ -227,7 +227,8 @@ def test_a_name_that_is_taken_names_both_with_their_lines():
         'two plugins register the attack "same": bad_first.py (bad_first.py:6) and '
         "bad_second.py (bad_second.py:7)"
     )
-    assert [p.message for p in registry.problems] == [f"{both}; leave one out with ROBEX_PLUGINS=-NAME"]
+    advice = "take bad_first.py or bad_second.py out of the suite's plugins (or leave out its --plugin)"
+    assert [p.message for p in registry.problems] == [f"{both}; {advice}"]
     with pytest.raises(UnknownMethod) as caught:
         registry.get("attack", "same")
     assert f"{both} and bad_third.py (bad_third.py:8)" in str(caught.value)
@@ -238,7 +239,7 @@ def test_a_builtin_name_that_is_taken():
     (found,) = registry.problems
     assert re.search(
         r'two plugins register the attack "pgd": robex [\d.]+ \(.*plugin\.py:\d+\) and '
-        r"bad_pgd.py \(bad_pgd.py:6\)",
+        r"bad_pgd.py \(bad_pgd.py:6\); take bad_pgd.py out of the suite's plugins",
         found.message,
     )
     assert "fgsm" in registry.names("attack")

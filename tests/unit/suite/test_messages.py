@@ -271,7 +271,8 @@ def test_a_reference_inside_a_broken_defense_is_not_reported_twice(errors: Error
         ("limits: {thread: 2}", ['6:10: limits has no key "thread"; did you mean "threads"? It has: '
                                  "node_timeout, memory, threads, device, batch_size, retries, cells"]),
         ("limits: {node_timeout: 0}", ["6:24: limits: node_timeout must be more than 0, got 0"]),
-        ("limits: {device: tpu}", ["6:18: limits: device must be one of auto, cpu, cuda, got 'tpu'"]),
+        ("limits: {device: tpu}",
+         ['6:18: limits: device must be one of auto, cpu, cuda, got \'tpu\'; did you mean "cpu"?']),
         ("plugins: x.py", ["6:10: plugins must be a list of Python files, got 'x.py'"]),
         ("plugins: [3]", ["6:11: a plugin is the path of a file, got 3"]),
         ("plugins: [x.py]", ["6:11: plugin x.py: no such file"]),
@@ -297,7 +298,8 @@ def test_a_reference_inside_a_broken_defense_is_not_reported_twice(errors: Error
         ("boards: [{name: a, rows: []}]", ["6:26: board a: rows must have at least 1 item, got 0"]),
         ("boards: [{name: a, rows: model}]", ["6:26: board a: rows must be a list, got 'model'"]),
         ("boards: [{name: a, rows: [models]}]",
-         ["6:27: board a: rows[0] must be one of dataset, model, defense, attack, explainer, on, got 'models'"]),
+         ["6:27: board a: rows[0] must be one of dataset, model, defense, attack, explainer, on, got 'models'; "
+              'did you mean "model"?']),
         ("boards: [{name: a, rows: [model, model]}]", ["6:26: board a: rows names model twice"]),
         ("boards: [{name: a, rows: [model]}, {name: a, rows: [model]}]", ['6:43: two boards are called "a"']),
         ("boards: [{name: a, rows: [model], metrics: [acuracy]}]",
