@@ -189,16 +189,11 @@ def critical_difference(
     return CriticalDifference(tuple(float(r) for r in mean_ranks), p, groups)
 
 
-def signed_rank(d: np.ndarray) -> float:
-    """Exact two-sided p of Wilcoxon's signed-rank test over all 2^N sign changes of d (N,).
+def signed_ranks(d: np.ndarray) -> np.ndarray:
+    """Exact two-sided p of Wilcoxon's signed-rank test over all 2^N sign changes of each d (P, N): (P,).
 
     Average ranks of |d|; a zero is ranked and counts half to either side, whatever its sign.
     """
-    return float(signed_ranks(d[None])[0])
-
-
-def signed_ranks(d: np.ndarray) -> np.ndarray:
-    """The same of many d (P, N): (P,)."""
     import numpy as np
 
     blocks = d.shape[1]

@@ -43,6 +43,7 @@ def table(
         elif i:
             yield from wrapped(name, width)
             for head, text in zip(heads[1:], texts, strict=True):
-                yield from wrapped(f"{_INDENT}{head}: {text}", width)
+                if text:
+                    yield from wrapped(f"{_INDENT}{head}: {text}", width)
         if i and below and below[i - 1]:
             yield from wrapped(f"{_INDENT}{below[i - 1]}", width)

@@ -79,27 +79,6 @@ class Pairs:
         found.put(flat(self.rows), np.sign(self.difference) * (self.p_holm < ALPHA))
         return found - found.T
 
-    def take(self, rows: Sequence[int], p_holm: np.ndarray | None = None) -> Pairs:
-        """The pairs among some rows, in their new order. Raw p values stay; p_holm: theirs, else Holm
-        anew."""
-        import numpy as np
-
-        index = np.asarray(rows, dtype=np.intp)
-        pairs, (first, second) = upper(self.rows), upper(len(index))
-
-        def square(values: np.ndarray, turned: np.ndarray) -> np.ndarray:
-            full = np.zeros((self.rows, self.rows))
-            full[pairs] = values
-            full.T[pairs] = turned
-            return full[index[first], index[second]]
-
-        p = square(self.p, self.p)
-        return Pairs(
-            len(index), self.seeds, self.samples, self.df,
-            square(self.difference, -self.difference), square(self.low, -self.high),
-            square(self.high, -self.low), p, holm(p) if p_holm is None else p_holm,
-        )  # fmt: skip
-
 
 def compare_rows(column: ColumnScores, kind: Kind, *, quantile: float | None = None) -> Pairs:
     """All pairs of the ranked rows of a column; two rows: one pair, on its own.

@@ -63,11 +63,12 @@ def _mistakes_of_form(boards: Iterable[Board]) -> Iterator[Problem]:
     """What is wrong with expected files, whatever the suite will say."""
     from ..board.expected import ExpectedErrors, check_form
 
-    for file in {board.expected for board in boards if board.expected and Path(board.expected).is_file()}:
-        try:
-            check_form(file)
-        except ExpectedErrors as error:
-            yield from error.problems
+    for file in dict.fromkeys(board.expected for board in boards):
+        if file and Path(file).is_file():
+            try:
+                check_form(file)
+            except ExpectedErrors as error:
+                yield from error.problems
 
 
 def _check_expected_files(plan: Plan, registry: Registry) -> None:

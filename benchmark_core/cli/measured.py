@@ -107,10 +107,14 @@ def _about(store: Store, record: Mapping[str, Any], registry: Registry) -> Mappi
 # --- cells by their coordinates ------------------------------------------------------------------------
 
 
-def records_at(store: Store, wanted: Mapping[str, str | int], suites: Iterable[str]) -> list[dict[str, Any]]:
-    """The records of all cells that have these coordinates: suite, at, key, state and value. Raises
-    RobexError where there are none."""
-    found, labels = [], {}
+def records_at(
+    store: Store, wanted: Mapping[str, str | int], suites: Iterable[str], most: int | None = None
+) -> tuple[list[dict[str, Any]], int]:
+    """The records of the cells that have these coordinates, the first `most` of them (suite, at, key, state
+    and value), and how many there are. Raises RobexError where there are none."""
+    found: list[dict[str, Any]] = []
+    labels: dict[str, dict[str, None]] = {}
+    total = 0
     for suite in suites:
         manifest = store.suite(suite)
         for kind in (*COORDINATES[:-1], "metric"):
@@ -120,6 +124,8 @@ def records_at(store: Store, wanted: Mapping[str, str | int], suites: Iterable[s
             for at, key, selection, _ in cells_in(manifest).listed()
             if wanted.items() <= at.items()
         ]
+        total += len(cells)
+        cells = cells if most is None else cells[: most - len(found)]
         reader = Reader(store)
         reader.fetch(seed for _, seed in cells)
         for at, seed in cells:
@@ -128,7 +134,7 @@ def records_at(store: Store, wanted: Mapping[str, str | int], suites: Iterable[s
             )
     if not found:
         raise RobexError(_nothing(store, wanted, labels))
-    return found
+    return found, total
 
 
 def _read(reader: Reader, manifest: Mapping[str, Any], at: Mapping[str, Any], seed: Seed) -> dict[str, Any]:

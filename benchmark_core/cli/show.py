@@ -122,13 +122,9 @@ def command(
 def _unknown(registry: Registry, store: str, what: str) -> str:
     """No method and no record: perhaps it is a label of a suite."""
     opened = find_store(store)
-    labels = (
-        {k: known for s in opened.suites() for k, known in opened.suite(s)["labels"].items()}
-        if opened
-        else {}
-    )
-    for kind, known in labels.items():
-        if what in known and kind in measured.CHOOSES:
+    suites = [opened.suite(name) for name in opened.suites()] if opened else []
+    for kind in measured.CHOOSES:
+        if any(what in suite["labels"].get(kind, ()) for suite in suites):
             again = command_line("robex", "show", f"--{kind}", what, store=store)
             return f'"{what}" is a label, not a method or a key; the records of this {kind}: {again}'
     kinds = ", ".join(f"{kind}s" for kind in KINDS)
@@ -141,16 +137,18 @@ def _show_cells(store: str, suite: str | None, wanted: Mapping[str, str | int], 
     opened = find_store(store)
     if opened is None:
         raise RobexError(f"{store}: no store here; name one with --store")
-    found = measured.records_at(opened, wanted, opened.suites() if suite is None else [suite])
+    suites = opened.suites() if suite is None else [suite]
+    most = None if as_json else measured.MOST_LISTED
+    found, total = measured.records_at(opened, wanted, suites, most)
     if as_json:
         output.say_json(finite(found))
         return 0
-    head, *rows = measured.table_of(found)
-    shown = rows[: measured.MOST_LISTED]
-    for line in output.table([head, *shown]):
+    for line in output.table(list(measured.table_of(found))):
         output.say(line)
-    if len(rows) > len(shown):
-        output.say(f"and {count(len(rows) - len(shown))} more; give more coordinates, or --json lists all")
+    if total > len(found):
+        output.say_wrapped(
+            f"and {count(total - len(found))} more; give more coordinates, or --json lists all"
+        )
     return 0
 
 

@@ -194,8 +194,3 @@ def _resident(pid: int) -> int:
             with contextlib.suppress(psutil.Error):
                 held += child.memory_info().rss
     return held
-
-
-def default_jobs() -> int:
-    """As many workers as this process may use cores."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

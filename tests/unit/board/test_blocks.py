@@ -14,7 +14,6 @@ from benchmark_core.board.blocks import (
     critical_difference,
     mean_over_blocks,
     pareto_front,
-    signed_rank,
     signed_ranks,
     wins_ties_losses,
 )
@@ -188,6 +187,10 @@ def all_signs(d):
         w = halves + sum(r for r, s, x in zip(ranks, signs, d, strict=True) if s and x != 0)
         count += abs(w - middle) >= seen - 1e-9
     return count / 2 ** len(d)
+
+
+def signed_rank(d):
+    return float(signed_ranks(d[None])[0])
 
 
 @pytest.mark.parametrize("seed", range(12))

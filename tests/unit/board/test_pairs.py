@@ -502,16 +502,6 @@ def test_the_same_bytes_again():
     assert compare(ys).p.tobytes() == compare(ys.copy()).p.tobytes()
 
 
-def test_take():
-    ys = made(np.random.default_rng(14), 6, 3, 40, gap=0.5)
-    found = compare(ys)
-    some = found.take([5, 1, 2])
-    for (j, k), (a, b) in {(0, 1): (5, 1), (0, 2): (5, 2), (1, 2): (1, 2)}.items():
-        x, y = some.between(j, k), found.between(a, b)
-        assert (x.difference, x.low, x.high, x.p) == (y.difference, y.low, y.high, y.p)
-    np.testing.assert_array_equal(some.p_holm, holm(some.p))
-
-
 def test_no_row_and_one_row():
     assert len(compare_rows([], "score").p) == 0
     assert len(compare([np.random.default_rng(0).normal(size=(3, 20))]).p) == 0

@@ -88,8 +88,25 @@ def test_coordinates_list_the_records_seed_by_seed(ran, capsys):
 
 def test_long_lists_are_cut_and_say_so(ran, capsys, monkeypatch):
     monkeypatch.setattr("benchmark_core.cli.measured.MOST_LISTED", 4)
+    monkeypatch.setenv("COLUMNS", "40")
     assert main(["show", "--dataset", "wine", "--suite", "tiny", "--store", ran.store]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("and 2 more")
+    narrow = capsys.readouterr().out.splitlines()
+    assert max(map(len, narrow)) <= 40
+    assert not [line for line in narrow if line.endswith(": ")]
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["show", "--dataset", "wine", "--suite", "tiny", "--store", ran.store]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + 4
+    assert last.startswith("and 2 more")
+
+
+def test_a_label_of_any_suite_is_known(tmp_path, ran, capsys):
+    store = Store(tmp_path / "store")
+    manifest = Store(ran.store).suite("tiny")
+    store.write_suite("a", {**manifest, "suite": "a"})
+    store.write_suite("b", {**manifest, "suite": "b", "labels": {**manifest["labels"], "defense": ["other"]}})
+    assert main(["show", "Standard", "--store", str(store.path)]) == 2
+    assert "the records of this defense: robex show --defense Standard" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
