@@ -19,7 +19,7 @@ from ..store import Store
 from . import gates, sides
 from .across import completed
 from .cells import COORDINATES, Reader, Rule, rule_of
-from .grid import Asked, Grid, Pairs, grids_of
+from .grid import Asked, Grid, Head, Pairs, grids_of
 from .model import Block, Cell, Column, Flag, Ranking, Row, Table
 from .moments import Kept
 from .pairs import Pair
@@ -104,6 +104,9 @@ def _undisturbed() -> Iterator[None]:
         with threadpool_limits(1):
             yield
     finally:
+        if not gc.get_freeze_count():  # what was made counts as old: looked through some day, not now
+            gc.freeze()
+            gc.unfreeze()
         if collects:
             gc.enable()
 
@@ -118,6 +121,15 @@ class _Made:
     asked: Asked | None  # None: made from other columns
     samples: set[tuple[int, str, str]]
     against: Mapping[tuple[int, int], Pair] = field(default_factory=dict)  # rows and their null controls
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """A block of which nothing is read yet: its rows, and the cells of every column."""
+
+    block: Pairs
+    rows: Sequence[Pairs]
+    heads: Mapping[Head, Asked]
 
 
 @dataclass(frozen=True)
@@ -154,7 +166,9 @@ class _Maker:
             shown = ", ".join(f"{name} {value}" for name, value in changed.items())
             self.warnings.append(f"A quick look, not the whole suite: {shown}.")
         grids = grids_of(self.manifest, self.board["rows"], self._metrics, self.board.get("without"))
-        made = tuple(self._block(grid) for grid in sorted(grids, key=lambda grid: self._rank(grid.block)))
+        laid = [self._laid(grid) for grid in sorted(grids, key=lambda grid: self._rank(grid.block))]
+        self.reader.expect(asked.keys for one in laid for asked in one.heads.values())
+        made = tuple(map(self._block, laid))
         return Table(
             self.manifest["suite"],
             self.manifest["version"],
@@ -172,11 +186,14 @@ class _Maker:
 
     # -- one block --
 
-    def _block(self, grid: Grid) -> Block:
-        block = grid.block
+    def _laid(self, grid: Grid) -> _Laid:
         rows = sorted(grid.rows, key=self._rank)
         heads = sorted(grid.heads, key=lambda h: (self._order["metric"][h[0]], self._rank(h[1])))
-        constant = self._constant(heads)
+        return _Laid(grid.block, rows, {head: grid.asked(head, rows) for head in heads})
+
+    def _block(self, laid: _Laid) -> Block:
+        block, rows = laid.block, laid.rows
+        constant = self._constant(list(laid.heads))
         fixed = _same([dict(row) for row in rows])
         if len(rows) == 1:  # something has to name the row
             fixed.popitem()
@@ -188,8 +205,7 @@ class _Maker:
             gates.beside_controls(places, self.manifest),
         )
         made: list[_Made] = []
-        for metric, pairs in heads:
-            asked = grid.asked((metric, pairs), rows)
+        for (metric, pairs), asked in laid.heads.items():
             shown = {c: label for c, label in pairs if c not in constant}
             made.append(self._column(metric, dict(pairs), shown, asked, lines))
         made = self._with_worst_cases(made, lines)

@@ -152,6 +152,11 @@ class Reader:
     def has_any(self, seeds: Iterable[Seed]) -> bool:
         return self.store is not None and any(self.store.has(one.key) for one in seeds)
 
+    def expect(self, columns: Iterable[Iterable[tuple[str, ...]]]) -> None:
+        """Says which columns will be read, each a tuple of seeds a row."""
+        if self.store is not None:
+            self._index().expect([list(dict.fromkeys(chain.from_iterable(keys))) for keys in columns])
+
     def fetch(self, seeds: Iterable[Seed]) -> None:
         """Makes ready what the index holds of these cells, in one go; what was made ready before goes."""
         seeds = list(seeds)

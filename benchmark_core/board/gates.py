@@ -176,7 +176,7 @@ def against_controls(
     decides whether a method beats doing nothing. Adjusted over these pairs."""
     import numpy as np
 
-    if column.direction is None or not column.comparable or column.kind == "set":
+    if not beside or column.direction is None or not column.comparable or column.kind == "set":
         return {}
     states = [None if cell.estimate is None else cell.estimate.state for cell in cells]
     quantile = 0.5 if column.average == "median" else None

@@ -1,9 +1,13 @@
-"""The one table model behind every format: blocks of rows and columns, each cell with its estimate."""
+"""The one table model behind every format: blocks of rows and columns, each cell with its estimate.
+
+What a board has by the million is a NamedTuple: a frozen dataclass takes several times as long to make.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .blocks import CriticalDifference, WinsTiesLosses
 from .correlation import Correlation
@@ -84,8 +88,7 @@ class Column:
         return 100.0 if self.unit == "%" else 1.0
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """A row in a column. done, of: seeds measured and planned; of = 0: the metric does not apply.
 
     estimate: None when it does not apply. derived: made from other columns, such as the worst case over

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from .products import Products
 
-_STEPS = tuple(2**i for i in reversed(range(10)))  # bisect a table of 1001 points
+#: Search a table of 1001 points: how many parts each step makes of the last one's, and how long they are.
+_BISECT = (2, tuple(2**i for i in reversed(range(10))))
+_BY_TENS = (10, (100, 10, 1))
+_FEW = 1000  # pairs for which fewer steps are faster than fewer comparisons
 
 
 def holm(p: np.ndarray) -> np.ndarray:
@@ -83,17 +86,19 @@ def squared_width(
 def two_sources(
     d2: np.ndarray, seed: np.ndarray, sample: np.ndarray, floor: np.ndarray, df: int, df_samples: int
 ) -> np.ndarray:
-    """The smallest level a in [1e-16, 1] with d^2 >= h2(1 - a/2), by bisection in a table of t^2; linear
-    between its points in -log10 a."""
+    """The smallest level a in [1e-16, 1] with d^2 >= h2(1 - a/2), found in a table of t^2; linear between its
+    points in -log10 a."""
     import numpy as np
 
     (level, over_seeds), (_, over_samples) = _t_table(df), _t_table(df_samples)
     seeds, samples = _before_end(df), _before_end(df_samples)
     below = np.zeros(len(d2), dtype=np.intp)  # the last point before the end that d^2 reaches
     with np.errstate(invalid="ignore"):
-        for step in _STEPS:
-            at = below + step if below.any() else step
-            below += step * (squared_width(seeds.take(at), samples.take(at), seed, sample, floor) <= d2)
+        parts, steps = _BY_TENS if len(d2) <= _FEW else _BISECT
+        for step in steps:
+            at = (below if below.any() else 0) + step * np.arange(1, parts)[:, None]
+            widths = squared_width(seeds.take(at), samples.take(at), seed, sample, floor)
+            below += step * (widths <= d2).sum(0)
     below = np.minimum(below, len(level) - 2)
 
     def width(at: np.ndarray) -> np.ndarray:
@@ -102,7 +107,8 @@ def two_sources(
     # Between two points the root of the width is straighter than its square, above all next to a = 1.
     low, high = width(below), width(below + 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(high > low, np.clip((np.sqrt(d2) - low) / (high - low), 0.0, 1.0), 1.0)
+        part = np.minimum(np.maximum((np.sqrt(d2) - low) / (high - low), 0.0), 1.0)
+        share = np.where(high > low, part, 1.0)
     found = level.take(below)
     return np.where(d2 > 0, 10.0 ** -(found + share * (level.take(below + 1) - found)), 1.0)
 
@@ -122,6 +128,6 @@ def _before_end(df: int) -> np.ndarray:
     """The quantiles of `_t_table`, infinite from its end on: no search goes there."""
     import numpy as np
 
-    found = np.full(2 * _STEPS[0], np.inf)
+    found = np.full(1024, np.inf)
     found[:1000] = _t_table(df)[1][:1000]
     return found

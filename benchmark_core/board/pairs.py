@@ -177,8 +177,8 @@ def _crossed(found: Products, kind: Kind) -> Pairs:
         half = student(df, 1 - ALPHA / 2) * np.sqrt(variance)
         p = mcnemar(found, j, k) if binary else t_test(d, variance, df)
     else:
-        squares = (np.subtract.outer(a, a) ** 2 for a in found.seed_means.T.copy())
-        ssa = n * sum(squares, start=np.zeros((rows, rows))).take(at)
+        a = found.seed_means.take(j, 0) - found.seed_means.take(k, 0)
+        ssa = n * np.einsum("ps,ps->p", a, a)
         ssb = both(found.of_samples) - 2 * found.of_samples.take(at)
         if binary:  # of D itself, not of D less its mean
             ssb = (n * ssb - of_ones**2) / n

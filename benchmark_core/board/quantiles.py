@@ -52,11 +52,11 @@ def estimate_quantile(
     kept = [v[m] for v, m in there]
     bad = sum(int((np.isnan(v) if infinite else ~np.isfinite(v)).sum()) for v in kept)
     if bad or not any(map(len, kept)):
-        return replace(base, state="incomplete" if incomplete else "nan", not_numbers=bad)
+        return base._replace(state="incomplete" if incomplete else "nan", not_numbers=bad)
     pool = np.sort(np.concatenate(kept))
     x = quantile_of(pool, q)
     if incomplete:
-        return replace(base, state="incomplete", value=x)
+        return base._replace(state="incomplete", value=x)
     masks = [m for _, m in there]
     below, under = (
         Scores([part(v, x).astype(float) for v, _ in there], masks, row.samples, row.same_samples)
@@ -66,20 +66,20 @@ def estimate_quantile(
     share, *other = estimate_rows(
         [below, under] if several else [below], "conditional" if masked else "score"
     )
-    found = replace(share, value=x, low=None, high=None, seeds=base.seeds, scope=base.scope)
+    found = share._replace(value=x, low=None, high=None, seeds=base.seeds, scope=base.scope)
     halves = [e.high - e.value for e in (share, *other) if e.value is not None and e.high is not None]
     if halves:
         w = max(halves)
         low, high = _bound(pool, q - w, limits), _bound(pool, q + w, limits)
-        found = replace(found, low=min(low, x), high=max(high, x))
+        found = found._replace(low=min(low, x), high=max(high, x))
     if found.state == "ok" and base.seeds < MIN_SEEDS_OF_SETS:
-        return replace(found, state="few-seeds")
+        return found._replace(state="few-seeds")
     if found.state == "ok" and not all(len(v) and math.isfinite(quantile_of(v, q)) for v in kept):
         finite = [np.isfinite(v) & m for v, m in there]
         shares = Scores(
             [v.astype(float) for v in finite], [None] * len(finite), row.samples, row.same_samples
         )
-        return replace(found, state="low-validity", share=estimate_rows([shares], "bernoulli", (0.0, 1.0))[0])
+        return found._replace(state="low-validity", share=estimate_rows([shares], "bernoulli", (0.0, 1.0))[0])
     return found
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .moments import Kept
 from .pairs import ColumnScores, Pairs, compare_kept, compare_rows
@@ -18,8 +19,7 @@ Direction = Literal["higher", "lower"]
 ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """Where the comparisons of a column leave a row: no better than rank `low`, no worse than `high`.
 
     ties: the letters of its groups of rows that cannot be separated (`ab`: it is in two).
@@ -116,12 +116,11 @@ def rank_pairs(
     runs = tie_groups((better != 0)[by_estimate].take(by_estimate, axis=1))
     groups = [[by_estimate[place] for place in run] for run in runs]
     # Starts and ends of groups both ascend, so the groups of a row follow one another.
-    letters, every = [letter(g) for g in range(len(runs))], range(len(ranked))
-    first = np.searchsorted([run.stop for run in runs], every, side="right").tolist()
-    end = np.searchsorted([run.start for run in runs], every, side="right").tolist()
+    letters = [letter(g) for g in range(len(runs))]
+    starts, stops = [run.start for run in runs], [run.stop for run in runs]
     standings: list[Standing | None] = [None] * len(names)
     for place, k in enumerate(by_estimate):
-        ties = "".join(letters[first[place] : end[place]])
+        ties = "".join(letters[bisect_right(stops, place) : bisect_right(starts, place)])
         standings[ranked[k]] = Standing(lows[k], highs[k], ties)
     shown = sorted(by_estimate, key=lows.__getitem__)
     rest = sorted(set(range(len(names))) - set(ranked), key=lambda row: names[row])
@@ -141,11 +140,12 @@ def tie_groups(separated: np.ndarray) -> list[range]:
     rows = len(separated)
     if rows == 0:
         return []
-    later = np.triu(separated, 1)
+    every = np.arange(rows)
+    later = separated & np.less.outer(every, every)
     first = np.where(later.any(1), later.argmax(1), rows)  # the first row after k that is separated from it
     end = np.minimum.accumulate(first[::-1])[::-1]
-    starts = np.flatnonzero(np.diff(end, prepend=-1) > 0)
-    return [range(*run) for run in zip(starts.tolist(), end[starts].tolist(), strict=True)]
+    starts = [0, *(np.flatnonzero(end[1:] > end[:-1]) + 1).tolist()]
+    return [range(*run) for run in zip(starts, end[starts].tolist(), strict=True)]
 
 
 def letter(index: int) -> str:

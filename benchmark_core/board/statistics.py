@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from . import moments
 from .intervals import ALPHA, clipped, squared_widths, student, variances_of, wilson
@@ -29,8 +28,7 @@ MIN_SEEDS_OF_SETS = 3
 MIN_VALID = 0.95
 
 
-@dataclass(frozen=True)
-class Components:
+class Components(NamedTuple):
     """Where the variance of a mean comes from: V_seed, V_sample and V_floor (what neither explains). With one
     seed all of it is V_sample."""
 
@@ -49,8 +47,7 @@ class Components:
         return float(squared_widths(variances, self.seeds, self.samples, q)[0])
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """One row in one column. value None: no estimate (`nan`, or nothing measured); low None: no interval.
 
     n: samples a seed. seeds: how many the interval rests on. not_numbers: how many are NaN or infinite.
@@ -131,7 +128,7 @@ def estimate_column(
     for place in references:
         estimate, by = found[place]
         if estimate.state == "ok":
-            found[place] = replace(estimate, state="reference"), by
+            found[place] = estimate._replace(state="reference"), by
     return found
 
 
@@ -301,26 +298,26 @@ def _estimate(
     scope: Scope = "new runs" if seeds > 1 else "these runs"
     base = Estimate("ok", None, n=row.samples, seeds=seeds, scope=scope)
     if not there:
-        return replace(base, state="incomplete")
+        return base._replace(state="incomplete")
     there = there[:seeds]
     values = [np.asarray(v, dtype=np.float64) for v, _ in there]
     masked = kind == "conditional"
     defined = [m if masked and m is not None else np.ones(len(v), dtype=bool) for v, m in there]
     bad = sum(int((m & ~np.isfinite(v)).sum()) for v, m in zip(values, defined, strict=True))
     if bad or not any(m.any() for m in defined):
-        return replace(base, state="incomplete" if incomplete else "nan", not_numbers=bad)
+        return base._replace(state="incomplete" if incomplete else "nan", not_numbers=bad)
     if incomplete:
-        return replace(base, state="incomplete", value=_mean(values, defined))
+        return base._replace(state="incomplete", value=_mean(values, defined))
     if crossed is not None:  # numbers so large that their squares are not
         return crossed
     if kind == "set":
         state: State = "few-seeds" if seeds < MIN_SEEDS_OF_SETS else "ok"
-        return replace(_over_seeds([float(v.mean()) for v in values], base, limits), state=state)
+        return _over_seeds([float(v.mean()) for v in values], base, limits)._replace(state=state)
     if kind == "conditional":
         found = _of_seeds(values, defined, base, limits)
     else:
         found = _over_seeds([float(v.mean()) for v in values], base, limits)
-    return replace(found, state=_state(found.share, found.n, row.same_samples, found.seeds))
+    return found._replace(state=_state(found.share, found.n, row.same_samples, found.seeds))
 
 
 def _state(share: Estimate | None, n: int, crossed: bool, seeds: int) -> State:
@@ -339,12 +336,12 @@ def _over_seeds(y: list[float], base: Estimate, limits: tuple[float, float]) -> 
 
     k = len(y)
     if k == 1:
-        return replace(base, value=y[0])
+        return base._replace(value=y[0])
     away = np.asarray(y) - y[0]  # equal numbers have no spread at all
     half = student(k - 1, 1 - ALPHA / 2) * float(away.std(ddof=1)) / math.sqrt(k)
     m = y[0] + float(away.mean())
     low, high = (float(end[0]) for end in clipped(np.array([m]), np.array([half]), limits))
-    return replace(base, value=m, low=low, high=high)
+    return base._replace(value=m, low=low, high=high)
 
 
 def _of_seeds(
@@ -354,8 +351,8 @@ def _of_seeds(
     share = _over_seeds([float(v.mean()) for v in defined], base, (0.0, 1.0))
     usable = [float(y[v].mean()) for y, v in zip(values, defined, strict=True) if v.any()]
     if len(usable) < len(values):
-        return replace(base, value=_mean(values, defined), share=share)
-    return replace(_over_seeds(usable, base, limits), share=share)
+        return base._replace(value=_mean(values, defined), share=share)
+    return _over_seeds(usable, base, limits)._replace(share=share)
 
 
 def _mean(values: list[np.ndarray], defined: list[np.ndarray]) -> float:

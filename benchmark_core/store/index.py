@@ -5,17 +5,15 @@ the nodes, brought up to date as it is used; deleting `index.sqlite` costs time 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from itertools import chain
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from zlib import crc32
 
+from .stamps import Ahead, able, stamp, stamps
 from .store import BAD, RESULT, DamagedNode, Store
 
 if TYPE_CHECKING:
@@ -34,6 +32,7 @@ _SCHEMA = (
 )
 _TABLES = ("records", "facts", "columns")
 _AT_ONCE = 500  # keys in one query
+_MANY = 20_000  # nodes that are worth another process
 #: A damaged name of a table may stand in the message, which then is no text.
 _ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
 #: Errors that are no fault of the file's content.
@@ -195,14 +194,29 @@ class Facts:
         self._db = _open(store.path)
         self._new: list[Fact] = []
         self._columns: list[tuple[str, str, bytes, bytes, int]] = []
+        self._ahead: Ahead | None = None
 
     def stamp(self, key: str) -> tuple[int, int] | None:
         """When a node's result file was written, as one number, and its size; None when there is none."""
         try:
-            found = os.stat(f"{self._nodes}/{key[:2]}/{key}/{RESULT}")
+            return stamp(self._nodes, key, RESULT)
         except OSError:
             return None
-        return _written(found), found.st_size
+
+    def expect(self, columns: Iterable[Sequence[str]]) -> None:
+        """Says which columns will be asked for, in about this order: if there are many, a process beside this
+        one looks at the result files meanwhile."""
+        named = {_name(keys): keys for keys in columns}
+        names, held = list(named), set[str]()
+        with self._dropped_if_damaged():
+            for start in range(0, len(names), _AT_ONCE):
+                some = names[start : start + _AT_ONCE]
+                query = f"SELECT name FROM columns WHERE name IN ({', '.join('?' * len(some))})"
+                held.update(name for (name,) in self._db.execute(query, some))
+        groups = {name: keys for name, keys in named.items() if name in held}
+        if sum(map(len, groups.values())) >= _MANY and able():
+            with suppress(OSError):  # then this process looks
+                self._ahead = Ahead(self._nodes, groups, RESULT)
 
     def get(self, keys: Sequence[str]) -> Iterator[Fact]:
         """The facts that hold about these nodes."""
@@ -225,32 +239,26 @@ class Facts:
         """What is held of exactly these nodes, in one piece; None unless all of it still holds."""
         import numpy as np
 
-        found = None
+        found, name = None, _name(keys)
         with self._dropped_if_damaged():
             query = "SELECT texts, stamps, data, checksum FROM columns WHERE name = ?"
-            found = self._db.execute(query, (_name(keys),)).fetchone()
+            found = self._db.execute(query, (name,)).fetchone()
         if found is None or _checksum(*found[:3]) != found[3]:
             return None
-        stamps = np.frombuffer(found[1], np.int64).reshape(4, len(keys))
-        stat, nodes = os.stat, self._nodes
-        try:
-            now = [_stamped(stat(f"{nodes}/{key[:2]}/{key}/{RESULT}")) for key in keys]
-            times = np.fromiter(chain.from_iterable(now), np.uint64, 4 * len(keys)).reshape(-1, 4)
-        except (OSError, OverflowError):  # times before 1970
+        held = np.frombuffer(found[1], np.int64).reshape(4, len(keys))
+        now = (self._ahead and self._ahead.get(name)) or stamps(self._nodes, keys, RESULT)
+        if (held[:2] != np.frombuffer(now, np.int64).reshape(-1, 2).T).any():
             return None
-        written = (times[:, 0] * 31 + times[:, 1] * 17 + times[:, 2]) & (2**63 - 1)  # as `_written`
-        if (written != stamps[0].view(np.uint64)).any() or (times[:, 3] != stamps[1].view(np.uint64)).any():
-            return None
-        ends = np.cumsum(stamps[3])
-        return Held(json.loads(found[0]), stamps[2], ends - stamps[3], found[2])
+        ends = np.cumsum(held[3])
+        return Held(json.loads(found[0]), held[2], ends - held[3], found[2])
 
     def hold(self, facts: Sequence[Fact]) -> None:
         """Keeps these facts in one piece too, for `column` of their keys."""
         import numpy as np
 
         texts = {text: i for i, text in enumerate(dict.fromkeys(fact.text for fact in facts))}
-        stamps = np.array([(f.written, f.size, texts[f.text], len(f.data)) for f in facts], np.int64).T
-        found = json.dumps(list(texts)), stamps.tobytes(), b"".join(fact.data for fact in facts)
+        numbers = np.array([(f.written, f.size, texts[f.text], len(f.data)) for f in facts], np.int64).T
+        found = json.dumps(list(texts)), numbers.tobytes(), b"".join(fact.data for fact in facts)
         row = (_name([fact.key for fact in facts]), *found, _checksum(*found))
         self._columns.append(row)
         if len(self._columns) >= 100:
@@ -278,16 +286,10 @@ class Facts:
                 _drop(self._folder)
 
     def close(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
         self.flush()
         self._db.close()
-
-
-_stamped = attrgetter("st_mtime_ns", "st_ctime_ns", "st_ino", "st_size")
-
-
-def _written(found: os.stat_result) -> int:
-    """Differs for another file and for other content of the same one, even where somebody set its mtime."""
-    return (found.st_mtime_ns * 31 + found.st_ctime_ns * 17 + found.st_ino) & (2**63 - 1)
 
 
 def _checksum(*parts: object) -> int:

@@ -360,7 +360,7 @@ def test_a_word_has_one_pill_in_a_row_and_notes_name_theirs(store):
     assert page.text.count("⚠ like noise") == 1
     assert "First reason.\nSecond reason." in page.text
     cells = [row.cells[0] for row in block.rows]
-    few = replace(cells[2], estimate=replace(cells[2].estimate, state="few-samples", n=7))
+    few = cells[2]._replace(estimate=cells[2].estimate._replace(state="few-samples", n=7))
     changed = replace(block.rows[2], cells=(few, *block.rows[2].cells[1:]))
     rows = (*block.rows[:2], changed, *block.rows[3:])
     notes = row_notes(replace(block, rows=rows), 0)

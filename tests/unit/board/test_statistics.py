@@ -1,7 +1,6 @@
 """Intervals against the worked example of the specification, loops, closed forms and scipy.stats."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -293,7 +292,7 @@ def test_references_keep_their_own_seeds():
     equal, varied = scores([rng.random(30)] * 3), scores(rng.random((3, 30)))
     for rows, at in (([equal, equal, varied], 2), ([varied, equal, equal], 0)):
         found = [e for e, _ in estimate_column(rows, "score", references=[at])]
-        assert found[at] == replace(one(varied.values), state="reference")
+        assert found[at] == one(varied.values)._replace(state="reference")
         assert {(e.state, e.scope) for k, e in enumerate(found) if k != at} == {("ok", "these runs")}
     (alone,) = estimate_column([varied], "score", references=[0])
     assert (alone[0].state, alone[0].scope) == ("reference", "new runs")

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from benchmark_core.store import Store
+from benchmark_core.store import Store, index
 from benchmark_core.store.cells import cells_in, packed
 from benchmark_core.store.index import Fact, Facts
 
@@ -44,20 +44,40 @@ def held(tmp_path):
     return store, facts
 
 
-def test_a_column_is_read_in_one_piece(held):
+@pytest.fixture(params=["in this process", "in a process beside it"])
+def looking(request, monkeypatch):
+    """Makes facts look at files here or there."""
+    if request.param != "in this process":
+        monkeypatch.setattr(index, "_MANY", 1)
+        monkeypatch.setattr(index, "able", lambda: True)
+
+    def expect(opened, columns):
+        opened.expect(columns)
+        assert (opened._ahead is None) == (request.param == "in this process")
+
+    return expect
+
+
+def keys_of(facts):
+    return [fact.key for fact in facts]
+
+
+def test_a_column_is_read_in_one_piece(held, looking):
     store, facts = held
     opened = Facts(store)
-    found = opened.column([fact.key for fact in facts])
-    ends = [*found.starts[1:], len(found.data)]
-    assert [found.texts[i] for i in found.which] == [fact.text for fact in facts]
-    parts = [found.data[a:b] for a, b in zip(found.starts, ends, strict=True)]
-    assert parts == [fact.data for fact in facts]
+    looking(opened, [keys_of(facts), ["ab0", "ab1"]])
+    for _ in range(2):  # columns of worst cases ask again
+        found = opened.column(keys_of(facts))
+        ends = [*found.starts[1:], len(found.data)]
+        assert [found.texts[i] for i in found.which] == [fact.text for fact in facts]
+        parts = [found.data[a:b] for a, b in zip(found.starts, ends, strict=True)]
+        assert parts == [fact.data for fact in facts]
     assert opened.column(["ab0", "ab1"]) is None, "another column"
     opened.close()
 
 
 @pytest.mark.parametrize("change", ["written anew", "gone", "damaged index"])
-def test_a_column_that_changed_is_not_held(held, change):
+def test_a_column_that_changed_is_not_held(held, looking, change):
     store, facts = held
     file = store.folder("ab1") / "result.safetensors"
     opened = Facts(store)
@@ -67,5 +87,37 @@ def test_a_column_that_changed_is_not_held(held, change):
         file.unlink()
     else:
         opened._db.execute("UPDATE columns SET data = zeroblob(length(data))")
-    assert opened.column([fact.key for fact in facts]) is None
+    looking(opened, [keys_of(facts)])
+    assert opened.column(keys_of(facts)) is None
+    opened.close()
+
+
+def test_columns_in_another_order_than_expected(held, looking):
+    store, facts = held
+    opened = Facts(store)
+    for some in (facts[:1], facts[1:]):
+        opened.hold(some)
+    opened.flush()
+    (store.folder("ab0") / "result.safetensors").unlink()
+    looking(opened, [keys_of(some) for some in (facts, facts[:1], facts[1:])])
+    assert opened.column(keys_of(facts[1:])).data == b"".join(fact.data for fact in facts[1:])
+    assert opened.column(keys_of(facts[:1])) is None
+    assert opened.column(keys_of(facts)) is None
+    opened.close()
+
+
+@pytest.mark.parametrize("at", ["its start", "work"])
+def test_without_the_process_beside_it_this_one_looks(held, monkeypatch, at):
+    store, facts = held
+    monkeypatch.setattr(index, "_MANY", 1)
+    monkeypatch.setattr(index, "able", lambda: True)
+    opened = Facts(store)
+    if at == "its start":
+        monkeypatch.setattr("sys.executable", str(store.path / "no python"))
+    opened.expect([keys_of(facts)])
+    assert (opened._ahead is None) == (at == "its start")
+    if opened._ahead is not None:
+        opened._ahead._process.kill()
+        opened._ahead._process.stdout.read()
+    assert opened.column(keys_of(facts)).data == b"".join(fact.data for fact in facts)
     opened.close()
