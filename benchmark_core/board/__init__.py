@@ -2,7 +2,8 @@
 manifest that a run leaves in it; neither plugins nor torch.
 """
 
-from .aggregate import boards_of, make_board
+from .aggregate import make_board
+from .boards import boards_of
 from .headline import make_boards
 from .model import Block, Cell, Column, Row, Table
 from .table import FORMATS, render

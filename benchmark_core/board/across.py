@@ -150,8 +150,8 @@ def _attacks(table: Table, manifest: Mapping[str, Any]) -> list[str]:
 
 def _spans(block: Block, methods: Mapping[str, Any]) -> Iterator[str]:
     """For a worst case over attacks of several radii, which they are: the largest decides most of it."""
-    for i, column in enumerate(block.columns):
-        if any(row.cells[i].derived for row in block.rows):
+    for column in block.columns:
+        if column.derived:
             over = {c.at.get("attack") for c in block.columns if c.metric == column.metric}
             radii: dict[str, set[float]] = {}  # "": an attack of one norm only has no such param
             for params in (methods[label]["params"] for label in methods if label in over):

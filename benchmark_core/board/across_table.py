@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import words
-from .aggregate import COORDINATES
+from .cells import COORDINATES
 from .formats import fixed, plural, significant
 from .model import Across, AcrossDefenses, AcrossRow, Table
 from .ranks import letter

@@ -21,7 +21,8 @@ from ..errors import Problem, RobexError, did_you_mean
 from ..suite.fields import Checker
 from ..suite.nodes import Mark, Node, Problems, Source, parse, read_text, show
 from . import words
-from .aggregate import COORDINATES, make_board
+from .aggregate import make_board
+from .cells import COORDINATES
 from .claims import parse_claim
 from .model import Block, Cell, Column, Row, Table
 from .published import Published

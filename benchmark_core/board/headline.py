@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..store import Store
-from .aggregate import WORST, boards_of, make_board
+from .aggregate import make_board
+from .boards import boards_of
 from .correlation import correlate
 from .model import AcrossDefenses, Block, Cell, Column, Table, opposite
 
@@ -113,7 +114,7 @@ def _headline(
     for table in tables:
         for block in table.blocks:
             ordered = [] if block.ordered_by is None else [block.columns[block.ordered_by]]
-            worst = [c for c in block.columns if c.at.get("attack", "").startswith(WORST)]
+            worst = [c for c in block.columns if c.derived]
             for column in [*ordered, *worst, *block.columns]:
                 about = manifest["metrics"][column.metric]
                 made_by = {**block.at, **column.at}.get(producer)

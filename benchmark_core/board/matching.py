@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..store import Store
 from . import words
-from .aggregate import WORST
 from .cells import COORDINATES, Place, Reader, Samples, Seed, kind_of, rule_of
+from .columns import WORST
 from .formats import count, plural
 from .pairs import Pair, compare_common, compare_pair
 from .provenance import reasons

@@ -67,7 +67,8 @@ class Column:
     at: all of them. shown: those that the header names, because the title does not.
     kind: how it is scored. comparable: every row was measured on the same samples.
     ranking: what comparing its rows says; None for one row, or where nothing can be ranked.
-    average: `mean` or `median` over the samples. turned: the metric judges defenses and the rows are attacks,
+    average: `mean` or `median` over the samples. derived: made from other columns, as the worst case over
+    attacks is. turned: the metric judges defenses and the rows are attacks,
     so `direction` is theirs, the opposite of the metric's own.
     """
 
@@ -81,6 +82,7 @@ class Column:
     ranking: Ranking | None = None
     average: str = "mean"
     turned: bool = False
+    derived: bool = False
 
     @property
     def scale(self) -> float:

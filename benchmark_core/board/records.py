@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .across_table import across_json, defenses_json
-from .aggregate import COORDINATES
+from .cells import COORDINATES
 from .formats import finite
 from .intervals import ALPHA
 from .model import Block, Cell, Column, Table

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from .. import words
-from ..aggregate import COORDINATES
+from ..cells import COORDINATES
 from ..formats import count
 from ..model import Block, Flag, Ranking, Row, Table
 from ..strips import (

@@ -64,6 +64,14 @@ def test_rows_are_ordered_by_the_wanted_metric(made, shares):
     assert names == [["Standard", "AT"], ["AT", "Standard"]]
 
 
+def test_an_attack_called_worst_is_no_worst_case(made, shares):
+    fill(made, shares, attacks=("worst-guess", "pgd"))
+    made.board("b", ("dataset", "defense"))
+    block = only_board(made).blocks[0]
+    assert [c.derived for c in block.columns] == [False, False, False, True]
+    assert block.columns[block.ordered_by].at["attack"] == "worst of 2"
+
+
 def test_without_a_wish_what_an_attack_made_orders_and_the_board_says_why(made, shares):
     fill(made, shares)
     made.board("all", ("dataset", "defense"))
