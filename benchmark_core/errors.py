@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 #: Of a file with many mistakes, messages show so many lines; `problems` holds all.
 MAX_SHOWN = 50
 _MAX_LENGTH = 400
+#: Control characters but tabs and line ends, changes of direction, halves of characters.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class RobexError(Exception):
@@ -65,6 +68,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def harmless(text: str) -> str:
+    """Lines of text with everything else written out that a terminal would obey, or that no file takes."""
+    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def cut(text: str, limit: int = _MAX_LENGTH) -> str:

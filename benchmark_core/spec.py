@@ -136,10 +136,6 @@ def markers(annotation: Any) -> tuple[Any, ...]:
     return getattr(annotation, "__metadata__", ())
 
 
-def has_marker(annotation: Any, marker: type) -> bool:
-    return any(isinstance(m, marker) for m in markers(annotation))
-
-
 def param_items(params: Any) -> Iterator[tuple[str, Any]]:
     """(name, value) of every field that differs from its default."""
     for f in dataclasses.fields(params):
@@ -352,8 +348,10 @@ class MetricSpec(MethodSpec):
     """consumes: the result types it measures; the plan crosses it with these only.
 
     unit: `%`, `s`, ... or empty. direction: which way is better, or None for a description.
-    judges: whom `direction` is about: the `method` that made the result, or the `defense` that met an attack.
-    A board whose rows are attacks on one network turns the direction of the latter.
+    judges: whom `direction` is about: the `method` that made the result whatever it met (its run time), the
+    `defense` that met an attack (robust accuracy), or the `attack` that met it (how far it had to go). Where
+    the rows of a board are attacks alone, it turns the direction of the second; where they are networks
+    alone, that of the third.
     range: the values it can take. scores: `score` (a number a sample), `bernoulli` (0 or 1 a sample),
     `conditional` (defined on a subset: `Scores.valid`), `set` (one number for all samples).
     reads: `success` when only a fresh prediction on the result counts, `cost` when only what it cost does:
@@ -367,7 +365,7 @@ class MetricSpec(MethodSpec):
 
     consumes: tuple[ResultType, ...]
     direction: Literal["higher", "lower"] | None
-    judges: Literal["method", "defense"] = "method"
+    judges: Literal["method", "defense", "attack"] = "method"
     scores: Literal["score", "bernoulli", "conditional", "set"] = "score"
     unit: str = ""
     range: tuple[float, float] = (-math.inf, math.inf)
@@ -379,9 +377,9 @@ class MetricSpec(MethodSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         where = f"metric {self.name!r}"
-        if self.judges == "defense" and "perturbation" not in self.consumes:
+        if self.judges != "method" and "perturbation" not in self.consumes:
             raise ValueError(
-                f"{where}: judges='defense' is for what attacks make; it consumes no perturbation"
+                f"{where}: judges={self.judges!r} is for what attacks make; it consumes no perturbation"
             )
         if self.average == "median" and self.scores in ("bernoulli", "set"):
             raise ValueError(f"{where}: a median needs a number a sample, its scores are {self.scores!r}")

@@ -46,13 +46,14 @@ def strips_of(across: Across, top: int | None = None) -> list[Strip]:
 
 
 def notes_of(across: Across) -> list[str]:
-    compared = len(across.compared)
+    compared, means = len(across.compared), {row.mean is None for row in across.rows}
+    notes = ["No mean (–): the row is not complete on every dataset."] if len(means) > 1 else []
     if across.critical is not None:
-        return [words.MEAN_RANKS.format(k=compared)]
+        return [*notes, words.MEAN_RANKS.format(k=compared)]
     if compared < 2:
-        return []
+        return notes
     needed, there = across.needed, len(across.blocks)
-    return [f"A test over datasets of {compared} rows takes {needed} datasets; there are {there}."]
+    return [*notes, f"A test over datasets of {compared} rows takes {needed} datasets; there are {there}."]
 
 
 def defense_lines(tables: Sequence[Table], *, least: int) -> list[str]:

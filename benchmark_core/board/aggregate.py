@@ -88,13 +88,14 @@ class _Maker:
         laid = [self._laid(grid) for grid in sorted(grids, key=lambda grid: self._rank(grid.block))]
         self.reader.expect(asked.keys for one in laid for asked in one.heads.values())
         made = tuple(map(self._block, laid))
+        why = why_ordered(made) if self.board["rank_by"] is None else ()
         return Table(
             self.manifest["suite"],
             self.manifest["version"],
             self.board["name"],
             made,
             (*self.warnings, *self.reader.damaged),
-            (*(why_ordered(made) if self.board["rank_by"] is None else ()), *sides.notes(made)),
+            (*why, *sides.notes(made, self.board["rows"])),
         )
 
     # -- which cells --

@@ -110,9 +110,9 @@ def kind_of(about: Mapping[str, Any], scores: Iterable[Scores]) -> Kind:
 
 
 def is_binary(scores: Scores | Stacked) -> bool:
-    """Whether all scores are 0, 1 or no number."""
+    """Whether all scores are 0, 1 or no number (nor is infinity: that row alone is `nan`)."""
     return all(
-        v is None or v.dtype.kind == "b" or bool(((v == 0) | (v == 1) | (v != v)).all())
+        v is None or v.dtype.kind == "b" or bool(((v == 0) | (v == 1) | (v - v != 0)).all())
         for v in scores.values
     )
 

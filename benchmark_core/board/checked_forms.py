@@ -1,11 +1,12 @@
-"""What was published beside what was measured, in every form: text, tables for Markdown and LaTeX, JSON, and
-lines of the page.
+"""What was published beside what was measured, in every form: text, tables for Markdown and LaTeX, JSON,
+fields of the CSV, and lines of the page.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import layout, words
@@ -24,22 +25,25 @@ SYMBOLS: Mapping[Said, str] = {
 _ASCII = str.maketrans({"≈": "~"})
 
 
-def render_checked(found: Checked, *, unicode: bool = True, width: int | None = 100) -> str:
-    """Published values, then orders and claims, as text that ends in a newline. width None: long lines."""
+def render_checked(found: Checked, *, suite: str = "", unicode: bool = True, width: int | None = 100) -> str:
+    """Published values, then orders and claims, as text that ends in a newline. suite: named where boards of
+    several are shown. width None: long lines."""
 
     def plain(text: str) -> str:
         return text if unicode else ascii_text(text.translate(_ASCII))
 
     lines: list[str] = []
     if found.values:
-        title, heads, rows, notes = _values(found)
-        heads[0] = " · ".join(title)
-        lines += layout.table(list(map(plain, heads)), [list(map(plain, row)) for row in rows], width)
+        title, heads, rows, notes = _values(found, suite)
+        heads[0] = plain(" · ".join(title))
+        told = list(layout.table(list(map(plain, heads)), [list(map(plain, row)) for row in rows], width))
+        # Where each number stands on a line of its own there is no line of heads.
+        lines += told if told[0].startswith(heads[0]) else [*layout.wrapped(heads[0], width), *told]
         for note in notes:
             lines += layout.wrapped(note, width)
     for what, orders in (("published order", found.orders), ("claims", found.claims)):
         if orders:
-            lines += ["", f"{found.board} · {what}"]
+            lines += ["", plain(" · ".join(_title(found, what, suite)))]
         for order in orders:
             said = f"{_said(order.verdict)}  {order.name}: {order.order}"
             lines += layout.wrapped(plain(said), width)
@@ -47,12 +51,12 @@ def render_checked(found: Checked, *, unicode: bool = True, width: int | None = 
     return plain("".join(f"{line}\n" for line in lines).lstrip("\n"))
 
 
-def tables_of_checked(found: Checked) -> Iterator[tuple[list[str], list[Strip], list[str]]]:
-    """Title, columns and notes of the tables that Markdown and LaTeX put below a board."""
-    parts = [_values(found)] if found.values else []
+def tables_of_checked(found: Checked, suite: str = "") -> Iterator[tuple[list[str], list[Strip], list[str]]]:
+    """Title, columns and notes of the tables that Markdown and LaTeX put below a board. suite: as above."""
+    parts = [_values(found, suite)] if found.values else []
     parts += [
         (
-            [found.board, what],
+            _title(found, what, suite),
             ["where", what.removeprefix("published ").removesuffix("s"), "verdict", "why"],
             [[o.name, o.order, _said(o.verdict), o.sentence.partition(": ")[2]] for o in orders],
             [],
@@ -68,7 +72,11 @@ def tables_of_checked(found: Checked) -> Iterator[tuple[list[str], list[Strip], 
 _Part = tuple[list[str], list[str], list[list[str]], list[str]]
 
 
-def _values(found: Checked) -> _Part:
+def _title(found: Checked, what: str, suite: str) -> list[str]:
+    return [*([suite] if suite else []), found.board, what]
+
+
+def _values(found: Checked, suite: str) -> _Part:
     """Title, heads, rows and notes of the published values."""
     rows = [[v.name, v.published, v.here, v.difference, _said(v.verdict)] for v in found.values]
     told = Counter(note for v in found.values for note in _notes(v))
@@ -76,7 +84,7 @@ def _values(found: Checked) -> _Part:
     if any(v.verdict == "differs" for v in found.values):
         notes.append(words.REPRODUCTION)
     heads = ["where", "published", "here", "difference", "verdict"]
-    return [found.board, "published numbers"], heads, rows, notes
+    return _title(found, "published numbers", suite), heads, rows, notes
 
 
 def _said(verdict: Said) -> str:
@@ -129,6 +137,37 @@ def _value_json(found: CheckedValue) -> dict[str, Any]:
         "verdict": found.verdict,
         "sentence": found.sentence,
     }
+
+
+#: The fields of the CSV that a published value has beside the cell it is about.
+CSV_FIELDS = (
+    "published", "published_std", "tolerance", "default_tolerance", "difference", "difference_lo",
+    "difference_hi", "verdict", "source",
+)  # fmt: skip
+
+
+def csv_fields(found: CheckedValue, scale: float) -> dict[str, Any]:
+    """The value in the unit of the board, full float64; empty what is not known. scale: of its column."""
+    number, agreed = found.value.number, found.agreed
+
+    def ours(x: float | str | None) -> float | None:
+        """In the unit of the board, of a number in the paper's: as decimals, which printed numbers are."""
+        return None if x is None else float(Decimal(str(x)) * Decimal(str(number.scale)) * Decimal(scale))
+
+    def shown(x: float | None) -> float | None:
+        return None if x is None else x * scale
+
+    default = shown(agreed.tolerance) if agreed else None
+    fields = (
+        ours(number.printed.strip()),
+        ours(number.std),
+        default if number.tolerance is None else ours(number.tolerance),
+        number.tolerance is None,
+        shown(agreed.ours - agreed.theirs) if agreed else None,
+        shown(agreed.low) if agreed else None,
+        shown(agreed.high) if agreed else None,
+    )
+    return dict(zip(CSV_FIELDS, (*fields, found.verdict, found.value.source), strict=True))
 
 
 def _order_json(found: CheckedOrder) -> dict[str, Any]:

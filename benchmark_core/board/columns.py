@@ -85,10 +85,11 @@ class Columns:
         known = (reader.samples(key) for key in selections)
         # Rows that aim differently do not compare, even on the same samples.
         seen = {(s.count, s.index, s.aims) for s in known if s is not None}
-        turned = sides.turned(about, self.rows)
+        direction = sides.direction_of(about, self.rows)
         column = Column(
-            metric, at, shown, about["unit"], sides.attackers(about) if turned else about["direction"],
-            rule.kind, len(seen) <= 1, average=about.get("average", "mean"), turned=turned,
+            metric, at, shown, about["unit"], direction, rule.kind, len(seen) <= 1,
+            average=about.get("average", "mean"), turned=direction != about["direction"],
+            opposed=direction != sides.defenders(about),
         )  # fmt: skip
         if rule.kind == "bernoulli" and not scores.binary():
             rule = replace(rule, kind="score")  # the mean over several targets of a sample
@@ -165,7 +166,7 @@ class Columns:
         first, rows = attacks[0].column, range(len(attacks[0].cells))
 
         def read(row: int) -> Scores | None:
-            return worst_of([one.scores[row] for one in attacks], higher=about["direction"] == "higher")
+            return worst_of([one.scores[row] for one in attacks], higher=sides.defenders(about) == "higher")
 
         cells = [[one.cells[i] for one in attacks] for i in rows]
         keys = [tuple(key for cell in row for key in cell.keys) for row in cells]
@@ -195,7 +196,7 @@ class Columns:
             found = self.reader.column(one.asked.keys, one.asked.selections)
             if found is None or about.get("failure") is not None:
                 return None
-            worst = found if worst is None else worse(worst, found, higher=about["direction"] == "higher")
+            worst = found if worst is None else worse(worst, found, higher=sides.defenders(about) == "higher")
             if worst is None:
                 return None
         return worst
@@ -211,7 +212,10 @@ class Columns:
     def flags(self, made: Sequence[Made], rows: Sequence[Mapping[str, str]]) -> list[list[Flag]]:
         """What looks odd about each row."""
         measured = [
-            m.asked.results if m.asked and "attack" in m.column.at else [()] * len(rows) for m in made
+            m.asked.results
+            if m.asked and ("attack" in m.column.at or "attack" in rows[0])
+            else [()] * len(rows)
+            for m in made
         ]
         self.reader.look_up(key for of_column in measured for of_row in of_column for key in of_row)
         views = [

@@ -46,19 +46,25 @@ class Comparison:
 
     @property
     def passes(self) -> bool:
-        """Nothing differs, every common cell could be compared, and no cell of the left side is gone."""
-        return not (self.only_left or self.of("not comparable") or any(cell.differs for cell in self.cells))
+        """Something is compared and nothing differs, every common cell could be compared, and no cell of the
+        left side is gone."""
+        bad = self.only_left or self.of("not comparable") or any(cell.differs for cell in self.cells)
+        return bool(self.cells) and not bad
 
 
-def compare_suites(pairs: Sequence[tuple[Side, Side]], left: str, right: str) -> Comparison:
-    """Suites side by side, cell by cell. left, right: how the sides are called."""
+def compare_suites(pairs: Sequence[tuple[Side | None, Side | None]], left: str, right: str) -> Comparison:
+    """Suites side by side, cell by cell. None: a side without the suite that the other has. left, right: how
+    the sides are called."""
     found: list[ComparedCell] = []
     only: tuple[list[Mapping[str, str]], list[Mapping[str, str]]] = ([], [])
     unmeasured, why, warnings = 0, [], []
     for a, b in pairs:
-        head = {"suite": a.manifest["suite"]} if len(pairs) > 1 else {}
-        matcher = Matcher(a, b, Reader(a.store), Reader(b.store), left, right, head)
-        matcher.match(cells_of(a.manifest), cells_of(b.manifest))
+        mine, theirs = a or b, b or a
+        assert mine is not None
+        assert theirs is not None
+        head = {"suite": mine.manifest["suite"]} if len(pairs) > 1 else {}
+        matcher = Matcher(mine, theirs, Reader(mine.store), Reader(theirs.store), left, right, head)
+        matcher.match(cells_of(mine.manifest) if a else {}, cells_of(theirs.manifest) if b else {})
         found += matcher.found
         only[0].extend(matcher.only_left)
         only[1].extend(matcher.only_right)

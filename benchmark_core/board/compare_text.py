@@ -243,7 +243,7 @@ def _summary(found: Comparison, *, everything: bool) -> str:
     text += f" ({', '.join(more)})" if more else ""
     if bad := number["not comparable"]:
         text += f", {count(bad)} not comparable"
-    check = ", --check exits 1" if differ or bad else ""
+    check = "" if found.passes else ", --check exits 1"
     return f"{text}." + ("" if everything else f"   --all lists them{check}")
 
 

@@ -160,6 +160,9 @@ class _FileReader:
     spots: Sequence[Spot] | None
     shares: Collection[str] = ()
 
+    def __post_init__(self) -> None:
+        self._seen: set[tuple[Spot, str]] = set()
+
     def file(self, source: Source, root: Node | None) -> Expected:
         if root is None or not isinstance(root.value, dict):
             if not self.problems.found:
@@ -246,7 +249,18 @@ class _FileReader:
         if len(self.problems) > before or number is None:
             return None
         spot = self._one(spots, node.value["at"].mark if "at" in node.value else node.mark)
-        return None if spot is None else PublishedValue(spot, number, fields.get("source", ""))
+        if spot is None:
+            return None
+        source = fields.get("source", "")
+        if (spot, source) in self._seen:  # which of them would be in the published order?
+            self.problems.add(
+                node.mark,
+                "this cell has a value"
+                + (f' of source "{source}"' if source else "")
+                + " already; remove one, or name two sources",
+            )
+        self._seen.add((spot, source))
+        return PublishedValue(spot, number, source)
 
     def _of_metric(self, node: Node, fields: Mapping[str, Any]) -> list[Spot]:
         """The board's cells of the metric."""

@@ -5,7 +5,7 @@ A gate never changes a number or a rank.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
 from typing import Any
@@ -50,11 +50,14 @@ def flags(
 ) -> list[list[Flag]]:
     """The flags of each row. vanished: key of an attack's record -> share of samples without a gradient."""
     found: list[list[Flag]] = [[] for _ in rows]
-    stronger = _stronger_pairs(views, manifest)
-    for i in range(len(rows)):
+    columns, beside = _stronger_columns(views, manifest), _stronger_rows(rows, manifest)
+    held = [view for view in views if _may_rise(view, manifest)]
+    for i, row in enumerate(rows):
+        cells = [((weak, i), (strong, i), why) for weak, strong, why in columns]
+        cells += [((view, weak), (view, i), why) for view in held for weak, why in beside.get(i, ())]
         found[i] += _not_numbers(views, i)
-        found[i] += _stronger_does_worse(stronger, i)
-        found[i] += _blind(views, i, vanished)
+        found[i] += _stronger_does_worse(cells, rows)
+        found[i] += _blind(views, i, row.get("attack"), vanished)
         found[i] += [flag for view in views for flag in _like_control(view, i, rows, manifest)]
     return found
 
@@ -79,49 +82,79 @@ def _not_numbers(views: Sequence[View], i: int) -> list[Flag]:
     return flags
 
 
-def _stronger_pairs(views: Sequence[View], manifest: Mapping[str, Any]) -> list[tuple[View, View, str]]:
-    """Columns of one metric, the second under an attack that searches at least all that the first's does."""
-    methods = manifest.get("methods", {}).get("attack", {})
-    of_metric: dict[str, list[View]] = {}
+#: A cell: its column, and the place of its row.
+_At = tuple[View, int]
+
+
+def _may_rise(view: View, manifest: Mapping[str, Any]) -> bool:
+    """Whether the column says what attacks leave: shares of one set of samples that judge the defense."""
+    judges = manifest["metrics"][view.column.metric].get("judges", "defense")
+    shares = view.column.kind == "bernoulli" and view.column.direction is not None
+    return shares and judges == "defense" and len(view.samples) == 1
+
+
+def _stronger_columns(views: Sequence[View], manifest: Mapping[str, Any]) -> list[tuple[View, View, str]]:
+    """Columns of one metric that differ in the attack alone, the second under one that searches at least all
+    that the first's does."""
+    alike: dict[tuple[str, ...], list[View]] = {}
     for view in views:
-        if view.column.kind == "bernoulli" and view.column.direction and "attack" in view.column.at:
-            of_metric.setdefault(view.column.metric, []).append(view)
+        if "attack" in view.column.at and _may_rise(view, manifest):
+            elsewhere = _elsewhere(view.column.at, "attack")
+            alike.setdefault((view.column.metric, *elsewhere), []).append(view)
     return [
         (weak, strong, why)
-        for group in of_metric.values()
+        for group in alike.values()
         for weak, strong in permutations(group, 2)
-        if len(weak.samples) == 1 and set(weak.samples) == set(strong.samples)
-        if (why := _is_stronger(*(methods.get(v.column.at["attack"]) for v in (weak, strong))))
+        if set(weak.samples) == set(strong.samples)
+        if (why := _is_stronger(weak.column.at["attack"], strong.column.at["attack"], manifest))
     ]
 
 
-def _stronger_does_worse(pairs: Sequence[tuple[View, View, str]], i: int) -> list[Flag]:
-    """PGD above FGSM, or accuracy that rises with eps: a stronger attack must not leave more correct."""
-    flags = []
-    for weak, strong, why in pairs:
-        ours, theirs = weak.cells[i].estimate, strong.cells[i].estimate
+def _stronger_rows(
+    rows: Sequence[Mapping[str, str]], manifest: Mapping[str, Any]
+) -> dict[int, list[tuple[int, str]]]:
+    """The same where attacks are rows: for each row the weaker ones that stand where it stands otherwise."""
+    found: dict[int, list[tuple[int, str]]] = {}
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for i, row in enumerate(rows):
+        if "attack" in row:
+            alike.setdefault(_elsewhere(row, "attack"), []).append(i)
+    for group in alike.values():
+        for weak, strong in permutations(group, 2):
+            if why := _is_stronger(rows[weak]["attack"], rows[strong]["attack"], manifest):
+                found.setdefault(strong, []).append((weak, why))
+    return found
+
+
+def _stronger_does_worse(
+    cells: Iterable[tuple[_At, _At, str]], rows: Sequence[Mapping[str, str]]
+) -> Iterator[Flag]:
+    """PGD above FGSM, or accuracy that rises with eps: a stronger attack must not leave more correct. cells:
+    under the weaker attack, under the stronger one, and the word of the flag."""
+    for (weak, j), (strong, i), why in cells:
+        ours, theirs = weak.cells[j].estimate, strong.cells[i].estimate
         if ours is None or theirs is None or {ours.state, theirs.state} != {"ok"}:
             continue
-        first, second = strong.scores[i], weak.scores[i]
+        first, second = strong.scores[i], weak.scores[j]
         assert first is not None
         assert second is not None
         pair = compare_pair(first, second, "bernoulli")
-        rises = pair.difference > 0 if weak.column.direction == "higher" else pair.difference < 0
-        if rises and pair.p < ALPHA:
-            a, b = weak.column, strong.column
-            flags.append(
-                Flag(
-                    why,
-                    f"{a.metric} under {b.at['attack']} is {_value(theirs.value, b)}, under {a.at['attack']} "
-                    f"{_value(ours.value, a)}. The stronger attack should not leave more; look at "
-                    "vanished gradients, the step size, and the number of steps and restarts.",
-                )
+        a, b = weak.column, strong.column
+        higher = (a.direction == "higher") != a.turned
+        if (pair.difference > 0) == higher and pair.p < ALPHA:
+            attacks = [{**rows[k], **c.at}["attack"] for k, c in ((i, b), (j, a))]
+            yield Flag(
+                why,
+                f"{a.metric} under {attacks[0]} is {_value(theirs.value, b)}, under {attacks[1]} "
+                f"{_value(ours.value, a)}. The stronger attack should not leave more; look at "
+                "vanished gradients, the step size, and the number of steps and restarts.",
             )
-    return flags
 
 
-def _is_stronger(weak: Mapping[str, Any] | None, strong: Mapping[str, Any] | None) -> str | None:
-    """The word of the flag if `strong` searches at least all that `weak` does, else None."""
+def _is_stronger(first: str, second: str, manifest: Mapping[str, Any]) -> str | None:
+    """The word of the flag if the second attack searches at least all that the first does, else None."""
+    methods = manifest.get("methods", {}).get("attack", {})
+    weak, strong = methods.get(first), methods.get(second)
     if weak is None or strong is None:
         return None
     p, q = dict(weak["params"]), dict(strong["params"])
@@ -134,10 +167,12 @@ def _is_stronger(weak: Mapping[str, Any] | None, strong: Mapping[str, Any] | Non
     return "rises with eps" if p == q and small < large else None
 
 
-def _blind(views: Sequence[View], i: int, vanished: Callable[[str], float | None]) -> list[Flag]:
+def _blind(
+    views: Sequence[View], i: int, of_row: str | None, vanished: Callable[[str], float | None]
+) -> list[Flag]:
     worst: dict[str, float] = {}
     for view in views:
-        attack = view.column.at.get("attack")
+        attack = view.column.at.get("attack", of_row)
         for result in view.results[i] if attack else ():
             share = vanished(result)
             if attack and share is not None and share > VANISHED:

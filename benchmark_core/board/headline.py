@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..store import Store
+from . import sides
 from .aggregate import make_board
 from .boards import boards_of
 from .correlation import correlate
@@ -80,8 +81,9 @@ def places_of(tables: Iterable[Table], metric: str, **fixed_at: str) -> list[Pla
             for c, column in enumerate(block.columns):
                 if column.metric != metric:
                     continue
-                if column.turned:  # places are held against each other over defenses
-                    column = replace(column, direction=opposite(column.direction), turned=False)
+                if column.opposed:  # places are held against each other over defenses
+                    direction, turned = opposite(column.direction), not column.turned
+                    column = replace(column, direction=direction, turned=turned, opposed=False)
                 for i, row in enumerate(block.rows):
                     at = {**block.at, **row.at, **column.at}
                     if all(at.get(k, label) == label for k, label in fixed_at.items()):
@@ -98,17 +100,25 @@ def by_model(places: Iterable[Place]) -> dict[tuple[str, str], list[Place]]:
 
 
 def headline(manifest: Mapping[str, Any], tables: Sequence[Table]) -> Headline:
-    """The first board that ranks an attack's outcome by it, the first that ranks explanations. A control
-    never is the headline."""
-    robust, attack = _headline(manifest, tables, ("perturbation",), "attack")
+    """The first board that ranks an attack's outcome by it, the first that ranks explanations. What judges
+    the defense comes before what judges the attack. A control never is the headline."""
+    judging = {m for m, about in manifest["metrics"].items() if about.get("judges", "defense") == "defense"}
+    robust, attack = _headline(manifest, tables, ("perturbation",), "attack", judging)
+    if robust is None:
+        robust, attack = _headline(manifest, tables, ("perturbation",), "attack")
     explained, _ = _headline(manifest, tables, _EXPLANATIONS, "explainer")
     return Headline(robust, explained, attack)
 
 
 def _headline(
-    manifest: Mapping[str, Any], tables: Sequence[Table], consumed: Sequence[str], producer: str
+    manifest: Mapping[str, Any],
+    tables: Sequence[Table],
+    consumed: Sequence[str],
+    producer: str,
+    metrics: Collection[str] | None = None,
 ) -> tuple[Column | None, str]:
-    """The column, and the label of what produced what it measures: the suite's first where rows differ."""
+    """The column, and the label of what produced what it measures: the suite's first where rows differ.
+    metrics: only of these."""
     controls = set(manifest.get("controls", ()))
     labels = [label for label in manifest["labels"][producer] if label not in controls]
     for table in tables:
@@ -120,7 +130,8 @@ def _headline(
                 made_by = {**block.at, **column.at}.get(producer)
                 in_rows = {row.at[producer] for row in block.rows if producer in row.at}
                 if (
-                    set(consumed) & set(about["consumes"])
+                    (metrics is None or column.metric in metrics)
+                    and set(consumed) & set(about["consumes"])
                     and column.direction is not None
                     and about["scores"] != "set"
                     and (in_rows or (made_by is not None and made_by not in controls))
@@ -154,6 +165,8 @@ def across_defenses(tables: Sequence[Table], manifest: Mapping[str, Any]) -> tup
         for p in places
         if not p.is_one_of(controls) and p.value is not None
     }
+    robust_way = sides.defenders(manifest["metrics"][chosen.robust.metric])
+    wanted = (robust_way, chosen.explained.direction)
     points: dict[tuple[str, str, str], list[tuple[Place, Place]]] = {}
     for name, places in by_model(explained).items():
         for p in places:
@@ -167,23 +180,27 @@ def across_defenses(tables: Sequence[Table], manifest: Mapping[str, Any]) -> tup
             chosen.robust,
             chosen.attack,
             chosen.explained,
-            correlate(*_turned([(x.value, y.value) for x, y in pairs], pairs[0]), _single_seeds(pairs)),
+            correlate(*_turned([(x.value, y.value) for x, y in pairs], wanted), _single_seeds(pairs, wanted)),
         )
         for at, pairs in points.items()
     )
 
 
-def _single_seeds(pairs: Sequence[tuple[Place, Place]]) -> list[tuple[Any, Any]]:
+def _single_seeds(
+    pairs: Sequence[tuple[Place, Place]], wanted: tuple[str | None, str | None]
+) -> list[tuple[Any, Any]]:
     """Both columns, seed by seed, of the seeds that every defense has."""
     each = [zip(x.cell.by_seed, y.cell.by_seed, strict=False) for x, y in pairs]
     seeds = [list(seed) for seed in zip(*each, strict=False)]
-    return [_turned(seed, pairs[0]) for seed in seeds if all(None not in point for point in seed)]
+    return [_turned(seed, wanted) for seed in seeds if all(None not in point for point in seed)]
 
 
-def _turned(points: Sequence[tuple[float | None, float | None]], of: tuple[Place, Place]) -> tuple[Any, Any]:
-    """The two axes (k,), each so that more is better."""
+def _turned(
+    points: Sequence[tuple[float | None, float | None]], wanted: tuple[str | None, str | None]
+) -> tuple[Any, Any]:
+    """The two axes (k,), each so that more is better. wanted: their directions."""
     import numpy as np
 
-    signs = [-1.0 if p.column.direction == "lower" else 1.0 for p in of]
+    signs = [-1.0 if direction == "lower" else 1.0 for direction in wanted]
     x, y = np.array(points, dtype=np.float64).T * np.array(signs)[:, None]
     return x, y

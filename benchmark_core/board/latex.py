@@ -29,6 +29,7 @@ SIGNS = {
     "–": r"\textendash{}", "—": r"\textemdash{}",
     "…": r"\ldots{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$", "≈": r"$\approx$",
     "≠": r"$\neq$", "≤": r"$\leq$", "≥": r"$\geq$", "∞": r"$\infty$", "⚑": r"$\triangleright$",
+    "ⓘ": r"\textcircled{\scriptsize i}",
     "✓": r"$\surd$", "✕": r"$\times$",
     "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "δ": r"$\delta$", "ε": r"$\varepsilon$",
     "λ": r"$\lambda$", "μ": r"$\mu$", "µ": r"$\mu$", "ρ": r"$\rho$", "σ": r"$\sigma$", "τ": r"$\tau$",
@@ -39,17 +40,18 @@ _LIGATURE = re.compile(r"-\{\}(?!-)")
 
 def render_latex(
     tables: Sequence[Table],
+    names: Sequence[Sequence[str]] | None = None,
     *,
     top: int | None = None,
     incomplete: bool = False,
     checked: Mapping[tuple[str, str], Checked] | None = None,
 ) -> str:
     """One `table` environment a block, one for all blocks together, and those of what was published, ending
-    in a newline. top: rows of each; incomplete: and those that lack cells; checked: by suite and board."""
-    named = len(tables) > 1
+    in a newline. names: with which the caption of a table begins (its suite, its board), if it needs any;
+    top: rows of each; incomplete: and those that lack cells; checked: by suite and board."""
+    several = len({table.suite for table in tables}) > 1
     parts = []
-    for table in tables:
-        board = [table.board] if named else []
+    for table, name in zip(tables, names or [()] * len(tables), strict=True):
         label = re.sub(r"[^A-Za-z0-9]+", "-", f"{table.suite}-{table.board}").strip("-")
         for number, block in enumerate(table.blocks):
             shown = rows_shown(block, top, incomplete=incomplete)
@@ -58,14 +60,14 @@ def render_latex(
             last = number == len(table.blocks) - 1
             notes = [*notes_of(block), *((*table.notes, *table.warnings) if last else ())]
             suffix = f"-{number + 1}" if number else ""
-            parts.append(_environment([*board, *title_of(block)], label + suffix, strips, notes, bold))
+            parts.append(_environment([*name, *title_of(block)], label + suffix, strips, notes, bold))
         for across in table.across[:1]:
             strips, notes = across_table.strips_of(across, top), across_table.notes_of(across)
             parts.append(
-                _environment([*board, *across_table.title_of(across)], f"{label}-across", strips, notes)
+                _environment([*name, *across_table.title_of(across)], f"{label}-across", strips, notes)
             )
         if found := (checked or {}).get((table.suite, table.board)):
-            for title, strips, notes in tables_of_checked(found):
+            for title, strips, notes in tables_of_checked(found, table.suite if several else ""):
                 parts.append(_environment(title, f"{label}-{title[-1].replace(' ', '-')}", strips, notes))
     return "\n".join(["% needs \\usepackage{booktabs}\n", *parts])
 

@@ -17,7 +17,7 @@ from .formats import count, plural
 from .pairs import Pair, compare_common, compare_pair
 from .provenance import reasons
 from .scores import Kind, Scores
-from .sides import direction_of
+from .sides import defenders, direction_of
 from .standing import worst_of
 from .statistics import Estimate, Scope, estimate_rows
 
@@ -74,7 +74,9 @@ class ComparedCell:
 
     @property
     def scope(self) -> Scope:
-        return "new runs" if self.right is None else self.right.scope
+        """`these runs` where no seed differs from another on either side: what the pair rests on."""
+        sides = {side.scope for side in (self.left, self.right) if side is not None}
+        return "these runs" if sides == {"these runs"} else "new runs"
 
     @property
     def differs(self) -> bool:
@@ -155,7 +157,7 @@ class Matcher:
         """a, b: the seeds of the cell; of several attacks their worst case is compared."""
         metric = at["metric"]
         mine, theirs = self.left.manifest["metrics"][metric], self.right.manifest["metrics"][metric]
-        rule, higher = rule_of(theirs), theirs["direction"] == "higher"
+        rule, higher = rule_of(theirs), defenders(theirs) == "higher"
         sides = ((self.left_reader, a), (self.right_reader, b))
         rows = [rule.applied(_scores(reader, seeds, higher=higher)) for reader, seeds in sides]
         kind = kind_of(theirs, rows)
@@ -188,15 +190,18 @@ class Matcher:
                 kind == "conditional" and rule.quantile is None and not all(_all_valid(row) for row in rows)
             )
             common = compare_common(rows[1], rows[0]) if partly else None
-        except (_NotComparable, ValueError) as why:
+        except _NotComparable as why:
             return replace(cell, reason=str(why))
+        except ValueError as why:  # counts rows as they are passed to `compare_pair`
+            said = str(why).replace("row 0 ", f"{self.right_name} ").replace("row 1 ", f"{self.left_name} ")
+            return replace(cell, reason=said)
         note = words.different_samples(pair.difference, common.difference) if common else None
         limited = None if kind == "set" or rule.quantile is not None else _limited(pair, rows, kind)
         return replace(cell, verdict="tie", pair=pair, common=common, note=note or "", limited=limited)
 
     def _check_metric(self, metric: str, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
         parts = {"kind": "scores", "unit": "unit", "direction": "direction", "average": "average",
-                 "failure value": "failure"}  # fmt: skip
+                 "failure value": "failure", "method": "name"}  # fmt: skip
         for what, key in parts.items():
             if mine.get(key) != theirs.get(key):
                 raise _NotComparable(

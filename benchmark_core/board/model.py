@@ -68,8 +68,8 @@ class Column:
     kind: how it is scored. comparable: every row was measured on the same samples.
     ranking: what comparing its rows says; None for one row, or where nothing can be ranked.
     average: `mean` or `median` over the samples. derived: made from other columns, as the worst case over
-    attacks is. turned: the metric judges defenses and the rows are attacks,
-    so `direction` is theirs, the opposite of the metric's own.
+    attacks is. turned: `direction` is the opposite of the metric's own: that of the rows, where the metric
+    judges what they meet. opposed: it is the opposite of what a defense wants.
     """
 
     metric: str
@@ -82,6 +82,7 @@ class Column:
     ranking: Ranking | None = None
     average: str = "mean"
     turned: bool = False
+    opposed: bool = False
     derived: bool = False
 
     @property

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from . import moments
 from .moments import Block, Sums
-from .scores import Kind, Scores, equal
+from .scores import Kind, Scores, seeds_equal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,8 +101,7 @@ def _read(column: ColumnScores, group: range, kind: Kind, n: int, sums: Sums) ->
         some = [column[row] for row in rows]
         for row, scores in zip(rows, some, strict=True):
             _check(scores, row, seeds, n)
-            single = single and equal(scores.values[:seeds])
-            single = single and (kind != "conditional" or equal(_masks(scores, seeds)))
+            single = single and seeds_equal(scores, seeds)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             found, _ = moments.read(some, kind, block[start : start + size])
         if not (finite := np.isfinite(found.mean)).all():
@@ -162,7 +161,7 @@ def seed_values(column: ColumnScores, kind: Kind, quantile: float | None) -> tup
     y, single = np.empty((len(column), seeds)), True
     for row in range(len(column)):
         values, valid = arrays(column[row], seeds)
-        single = single and equal(values) and (kind != "conditional" or equal(valid))
+        single = single and seeds_equal(column[row])
         if kind == "conditional":
             values = [v[m] for v, m in zip(values, valid, strict=True)]
         if not all(len(v) for v in values):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .scores import Kind, Scores, quantile_of
-from .statistics import MIN_SEEDS_OF_SETS, Estimate, estimate_rows
+from .statistics import MIN_SEEDS_OF_SETS, Estimate, estimate_rows, estimates_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,9 +63,9 @@ def estimate_quantile(
         for part in (np.less_equal, np.less)
     )
     several = np.searchsorted(pool, x, "right") - np.searchsorted(pool, x, "left") > 1
-    share, *other = estimate_rows(
-        [below, under] if several else [below], "conditional" if masked else "score"
-    )
+    parts, of_parts = [below, under] if several else [below], "conditional" if masked else "score"
+    # F may be equal in all seeds where the scores are not: those are several runs all the same.
+    share, *other = (e for e, _ in estimates_of(parts, of_parts, (-math.inf, math.inf), False))
     found = share._replace(value=x, low=None, high=None, seeds=base.seeds, scope=base.scope)
     halves = [e.high - e.value for e in (share, *other) if e.value is not None and e.high is not None]
     if halves:

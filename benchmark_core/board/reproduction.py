@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -106,10 +106,16 @@ class _Placed:
         """`mnist · Strong-AT · pgd · robust-accuracy`."""
         return self._name({c: self.row.at[c] for c in self.block.labels or self.row.at})
 
-    def _name(self, row: Mapping[str, str]) -> str:
+    def shared_name(self, spots: Iterable[Spot]) -> str:
+        """Where all of these cells are, this one among them: `mnist · Strong-AT · robust-accuracy`."""
+        places = [spot.at for spot in spots]
+        apart = {c for c in COORDINATES if len({at.get(c) for at in places}) > 1}
+        return self._name({c: self.row.at[c] for c in self.block.labels}, apart)
+
+    def _name(self, row: Mapping[str, str], apart: Collection[str] = ()) -> str:
         dataset = {c: label for c, label in self.block.at.items() if c == "dataset"}
         labels = {**dataset, **row, **self.column.shown}
-        place = [(c, labels[c]) for c in COORDINATES if c in labels]
+        place = [(c, labels[c]) for c in COORDINATES if c in labels and c not in apart]
         return " · ".join([*shown(place), self.column.metric])
 
 
@@ -154,6 +160,7 @@ class _Checker:
     def claim(self, claim: Claim) -> CheckedOrder:
         spots = dict(zip(claim.labels, claim.spots, strict=True))
         at = self.places[claim.spots[0]]
+        name = at.shared_name(claim.spots)
         try:
             scores = self._scores(spots)
             about = self._about(at.column)
@@ -162,8 +169,8 @@ class _Checker:
                 quantile=rule_of(about).quantile,
             )  # fmt: skip
         except (_Undecided, ValueError) as why:
-            return CheckedOrder(at.column_name, claim.text, "undecided", f"Undecided: {why}", None)
-        return CheckedOrder(at.column_name, claim.text, found.judgement, words.claim(found), found)
+            return CheckedOrder(name, claim.text, "undecided", f"Undecided: {why}", None)
+        return CheckedOrder(name, claim.text, found.judgement, words.claim(found), found)
 
     def orders(self, values: Sequence[PublishedValue]) -> Iterator[CheckedOrder]:
         """The published order of the rows of each column that has two different published values or more."""

@@ -81,13 +81,23 @@ def equal(arrays: Sequence[np.ndarray | None]) -> bool:
     return all(a is not None and np.array_equal(a, first, equal_nan=number) for a in arrays[1:])
 
 
+def seeds_equal(row: Scores, seeds: int | None = None) -> bool:
+    """Whether the first seeds (None: all) of a row are bit-identical wherever a score is defined."""
+    values, valid = row.values[:seeds], row.valid[:seeds]
+    if not equal(valid):
+        return False
+    if not valid or valid[0] is None or any(v is None for v in values):
+        return equal(values)
+    return equal([v[m] for v, m in zip(values, valid, strict=True)])  # type: ignore[index]
+
+
 def all_seeds_equal(rows: Iterable[Scores]) -> tuple[bool, int | None]:
     """Whether every complete row has bit-identical scores in all its seeds: they are one run, not several.
     Also the place of the first that has not."""
     found = False
     for place, row in enumerate(rows):
         if all(v is not None for v in row.values):
-            found = equal(row.values) and equal(row.valid)
+            found = seeds_equal(row)
             if not found:
                 return False, place
     return found, None

@@ -1,5 +1,5 @@
 """From whose side a metric's direction is read: a defense wants what an attack leaves to be good, the attack
-wants it to be bad.
+wants it to be bad, and what costs the attack much is good for the defense.
 """
 
 from __future__ import annotations
@@ -16,20 +16,28 @@ def attackers(about: Mapping[str, Any]) -> str | None:
     return opposite(about["direction"]) if about.get("judges") == "defense" else about["direction"]
 
 
-def turned(about: Mapping[str, Any], rows: Collection[str]) -> bool:
-    """Whether a board with these coordinates in its rows ranks attacks by what the metric says of the
-    network: a column has one network then, and what is good for it is bad for the attack."""
-    ranks_attacks = "attack" in rows and not {"model", "defense"} & set(rows)
-    return ranks_attacks and attackers(about) != about["direction"]
+def defenders(about: Mapping[str, Any]) -> str | None:
+    """The direction that a defense wants of what attacks made: a long way to go, where they want a short
+    one."""
+    return opposite(about["direction"]) if about.get("judges") == "attack" else about["direction"]
 
 
 def direction_of(about: Mapping[str, Any], rows: Collection[str]) -> str | None:
-    """The metric's direction on such a board."""
-    return attackers(about) if turned(about, rows) else about["direction"]
+    """The metric's direction on a board with these coordinates in its rows. Where they are attacks alone, a
+    column has one network, and what is good for it is bad for them; where they are networks alone, a column
+    has one attack."""
+    attacks, networks = "attack" in rows, bool({"model", "defense"} & set(rows))
+    if attacks == networks:
+        return about["direction"]
+    return attackers(about) if attacks else defenders(about)
 
 
-def notes(blocks: Iterable[Block]) -> tuple[str, ...]:
-    """Said once a board that has such columns."""
+def notes(blocks: Iterable[Block], rows: Collection[str]) -> tuple[str, ...]:
+    """Said once a board that has columns whose direction is not the metric's own."""
     columns: list[Column] = [column for block in blocks for column in block.columns if column.turned]
     told = ", ".join(dict.fromkeys(f"{column.direction} {column.metric}" for column in columns))
-    return (f"Ranked from the attacker's side, where the stronger attack is better: {told}.",) if told else ()
+    if not told:
+        return ()
+    if "attack" in rows:
+        return (f"Ranked from the attacker's side, where the stronger attack is better: {told}.",)
+    return (f"Ranked from the defense's side, where what is harder to attack is better: {told}.",)

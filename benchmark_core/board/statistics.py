@@ -105,7 +105,7 @@ def estimate_column(
 
     def of(places: Sequence[int], single: bool) -> list[Estimated]:
         some = rows if len(places) == len(rows) else [rows[place] for place in places]
-        return _estimates(
+        return estimates_of(
             some, kind, limits, single, quantile=quantile, infinite=infinite,
             kept=kept if some is rows else None,
         )  # fmt: skip
@@ -132,15 +132,15 @@ def estimate_column(
     return found
 
 
-def _estimates(
+def estimates_of(
     rows: Sequence[Scores],
     kind: Kind,
     limits: tuple[float, float],
     single: bool,
     *,
-    quantile: float | None,
-    infinite: bool,
-    kept: moments.Kept | None,
+    quantile: float | None = None,
+    infinite: bool = False,
+    kept: moments.Kept | None = None,
 ) -> list[Estimated]:
     """The same when it is known whether the seeds of every row are one run."""
     found: list[Estimated] = []

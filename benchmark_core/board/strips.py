@@ -57,10 +57,11 @@ def strips_of(block: Block, shown: Sequence[int]) -> list[Strip]:
         strips.append(Strip(["rank"], [rank_text(s) for s in standings], False))
         strips.append(Strip(["ties"], [ties_text(s.ties if s else "") for s in standings], False))
     strips += [Strip([label], [row.at[label] for row in rows], False) for label in block.labels]
+    named, sizes = any(c.shown for c in block.columns), len(_samples(block)) > 1
     for i, column in enumerate(block.columns):
         cells = [row.cells[i] for row in rows]
-        strips.append(Strip(_head(block, i, cells), cells_text(column, cells)))
-    strips.append(Strip(["cells"], [f"{row.done}/{row.of}" for row in rows], False))
+        strips.append(Strip(_head(column, cells, named=named, sizes=sizes), cells_text(column, cells)))
+    strips.append(Strip(["cells"], [f"{count(row.done)}/{count(row.of)}" for row in rows], False))
     if any(row.flags or row.control for row in rows):
         strips.append(Strip(["flags"], [flags_text(row) for row in rows], False))
     return strips
@@ -92,15 +93,15 @@ def flags_text(row: Row) -> str:
     return ", ".join(dict.fromkeys([*control, *(f"⚑ {flag.word}" for flag in row.flags)]))
 
 
-def _head(block: Block, i: int, cells: Sequence[Cell]) -> list[str]:
-    column = block.columns[i]
+def _head(column: Column, cells: Sequence[Cell], *, named: bool, sizes: bool) -> list[str]:
+    """named, sizes: whether columns of its block have names beside their metrics, and different n."""
     first = column_name(column)
     if any(share_text(cell.estimate) for cell in cells):
         first += " (valid %)"
     lines = [first]
-    if any(c.shown for c in block.columns):
+    if named:
         lines.append(" · ".join(producers(column)))
-    if len(_samples(block)) > 1:
+    if sizes:
         own = sorted({cell.estimate.n for cell in cells if cell.estimate is not None and cell.estimate.n})
         lines.append(f"n = {_span(own)}" if own else "")
     return lines

@@ -45,8 +45,8 @@ def render(
 ) -> str:
     """All tables in one form, ending in a newline. width (None: no limit), wide (no limit, and over datasets
     not only the column that orders the board), unicode: text only. top: rows a block; incomplete: and those
-    further down that lack cells. checked: what was published beside ours, by suite and board, for Markdown,
-    LaTeX and JSON.
+    further down that lack cells. checked: what was published beside ours, by suite and board, for all forms
+    but text.
     """
     several = len({table.suite for table in tables}) > 1
     names = [
@@ -56,16 +56,16 @@ def render(
         from . import records
 
         if form == "csv":
-            return records.render_csv(tables, top, incomplete=incomplete)
+            return records.render_csv(tables, top, incomplete=incomplete, checked=checked)
         return records.render_json(tables, top, incomplete=incomplete, checked=checked)
     if form == "tex":
         from .latex import render_latex
 
-        return render_latex(tables, top=top, incomplete=incomplete, checked=checked)
+        return render_latex(tables, names, top=top, incomplete=incomplete, checked=checked)
     cut = partial(rows_shown, top=top, incomplete=incomplete)
     if form == "md":
         return "\n".join(
-            _markdown(table, cut, top, name, (checked or {}).get((table.suite, table.board)))
+            _markdown(table, cut, top, name, several, (checked or {}).get((table.suite, table.board)))
             for table, name in zip(tables, names, strict=True)
         )
     limit = None if wide else width
@@ -101,7 +101,9 @@ def _text(
         shown = cut(block)
         strips = strips_of(block, shown)
         lines = _wrapped([*name, *title_of(block)], width)
-        kept, dropped = _fitting(strips, width, unicode)
+        numbers = [strip for strip in strips if strip.numbers]
+        by = None if block.ordered_by is None else numbers[block.ordered_by]
+        kept, dropped = _fitting(strips, width, unicode, by)
         lines += _aligned(kept, unicode) if kept else _stacked(strips, width or 0, unicode)
         if dropped:
             lines.append(f"+{plural(dropped, 'column')}: --wide")
@@ -116,6 +118,10 @@ def _text(
         kept, _ = _fitting(strips, width, unicode)
         lines = _wrapped([*name, *across_table.title_of(across)], width)
         lines += _aligned(kept, unicode) if kept else _stacked(strips, width or 0, unicode)
+        if not wide and (others := len(table.across) - 1):
+            lines.append(f"+{plural(others, 'column')}: --wide")
+        if top is not None and (more := len(across.rows) - top) > 0:
+            lines.append(f"{plural(more, 'more row')} (--all)")
         notes = [line for note in across_table.notes_of(across) for line in _filled(note, width)]
         blocks.append("\n".join([*lines, *notes]) + "\n")
     told = [*table.notes, *table.warnings]
@@ -126,15 +132,17 @@ def _filled(note: str, width: int | None) -> list[str]:
     return textwrap.wrap(note, width or 100, break_on_hyphens=False)
 
 
-def _fitting(strips: list[Strip], width: int | None, unicode: bool) -> tuple[list[Strip], int]:
+def _fitting(
+    strips: list[Strip], width: int | None, unicode: bool, by: Strip | None = None
+) -> tuple[list[Strip], int]:
     """The columns that fit, and how many on the right do not; none where not even the labels and one number
-    do."""
+    do. by: the column that orders the rows, which stays if there is room for it."""
     kept = list(strips)
     least = next((i for i, s in enumerate(strips) if s.numbers), len(strips)) + 1
     while width is not None and max(map(len, _aligned(kept, unicode))) > width:
         if len(kept) <= least:
-            return [], 0
-        kept.pop()
+            return ([], 0) if by is None else _fitting(strips, width, unicode)
+        kept.pop(-2 if kept[-1] is by else -1)
     return kept, len(strips) - len(kept)
 
 
@@ -172,7 +180,8 @@ def _aligned(strips: Sequence[Strip], unicode: bool) -> list[str]:
         lines = [name, *(_GAP.join(cells) for cells in zip(*columns, strict=True))]
         wide = max(map(len, lines))
         parts.append([line.ljust(wide) for line in lines])
-    return [_GAP.join(line).rstrip() for line in zip(*parts, strict=True)]
+    whole = [_GAP.join(line).rstrip() for line in zip(*parts, strict=True)]
+    return [line for i, line in enumerate(whole) if line or i >= height]  # no empty line of heads
 
 
 def _lined_up(cells: Sequence[str]) -> list[str]:
@@ -201,6 +210,7 @@ def _markdown(
     cut: Callable[[Block], list[int]],
     top: int | None,
     name: Sequence[str],
+    several: bool,
     checked: Checked | None,
 ) -> str:
     parts = [
@@ -212,7 +222,8 @@ def _markdown(
     ]
     blocks = [_grid([*name, *title], strips, notes) for title, strips, notes in parts]
     told = [f"{_escaped(text)}\n" for text in (*table.notes, *table.warnings)]
-    published = [_grid(*part) for part in tables_of_checked(checked)] if checked else []
+    suite = table.suite if several else ""
+    published = [_grid(*part) for part in tables_of_checked(checked, suite)] if checked else []
     return "\n".join([*blocks, *told, *published])
 
 

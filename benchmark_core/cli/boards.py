@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Problem, SuiteErrors
+from ..errors import Problem, RobexError, SuiteErrors, did_you_mean
 from ..suite import Source
 from . import output
 
@@ -26,9 +26,17 @@ DEFAULT_TOP = 20
 
 
 def tables_of(store: Store, manifests: Sequence[Mapping[str, Any]], board: str | None = None) -> list[Table]:
-    """The tables of these suites (the board called `board` only), without empty ones."""
-    from ..board import make_boards
+    """The tables of these suites (the board called `board` only, of those that have it), without empty
+    ones."""
+    from ..board import boards_of, make_boards
 
+    if board is not None and len(manifests) > 1:
+        known = {m["suite"]: [one["name"] for one in boards_of(m)] for m in manifests}
+        if not any(board in names for names in known.values()):
+            hint = did_you_mean(board, {name for names in known.values() for name in names})
+            have = "; ".join(f"{suite} has {', '.join(names) or 'none'}" for suite, names in known.items())
+            raise RobexError(f'no suite has a board called "{board}"{hint or f"; {have}"}')
+        manifests = [m for m in manifests if board in known[m["suite"]]]
     made = [table for m in manifests for table in make_boards(store, m, board)]
     return [table for table in made if table.blocks]
 
@@ -108,10 +116,11 @@ def checked_of(store: Store, manifest: Mapping[str, Any], tables: Sequence[Table
     ]
 
 
-def write_checked(found: Sequence[Checked]) -> None:
+def write_checked(found: Iterable[Checked], suite: str = "") -> None:
+    """suite: named where boards of several are shown."""
     from ..board.checked_forms import render_checked
 
     for one in found:
         output.say()
         width = output.width() if output.is_terminal() else None
-        output.write(render_checked(one, unicode=output.is_unicode(sys.stdout), width=width))
+        output.write(render_checked(one, suite=suite, unicode=output.is_unicode(sys.stdout), width=width))

@@ -12,6 +12,7 @@ import click
 
 from ..board.formats import count, plural, size
 from ..errors import RobexError
+from ..store.cells import nodes_in
 from . import output
 from .options import json_option, open_store, store_option, trace_option
 
@@ -39,8 +40,9 @@ def ls(store: str, as_json: bool) -> int:
     index = Index(open_store(store))
     rows = index.rows()
     index.close()
+    stages = [*STAGES, *sorted({row.stage for row in rows} - {*STAGES})]
     sums: defaultdict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0, 0.0])
-    for row in sorted(rows, key=lambda row: (row.suite, STAGES.index(row.stage))):
+    for row in sorted(rows, key=lambda row: (row.suite, stages.index(row.stage))):
         entry = sums[row.suite, row.stage]
         entry[0] += 1
         entry[1] += row.bytes
@@ -116,7 +118,7 @@ def _clean(store: Store, going: Sequence[str], *, dry_run: bool, as_json: bool) 
             (store.path / f"report-{name}.html").unlink(missing_ok=True)
         for key in unused:
             store.remove(key)
-        planned = {key for name in store.suites() for key in store.suite(name)["nodes"]}
+        planned = {key for name in store.suites() for key in nodes_in(store.suite(name))}
         for failure in failures:
             if failure.stem not in planned:
                 failure.unlink(missing_ok=True)
@@ -147,7 +149,7 @@ def needed_keys(store: Store, without: Collection[str] = ()) -> set[str]:
     without: suites that do not count."""
     needed: set[str] = set()
     kept = [name for name in store.suites() if name not in without]
-    stack = [key for name in kept for key in store.suite(name)["nodes"]]
+    stack = [key for name in kept for key in nodes_in(store.suite(name))]
     while stack:
         key = stack.pop()
         if key not in needed and store.has(key):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--check",
     is_flag=True,
-    help="Exit 1 when a cell differs, cannot be compared, or is only left.",
+    help="Exit 1 when a cell differs, cannot be compared, or is only left, or when nothing is compared.",
 )
 @store_option
 @json_option
@@ -84,19 +84,19 @@ def _two_sides(left: str | None, right: str | None, store: str, names: tuple[str
     sides = _sides(left, store, names), _sides(right, store, names)
     if len(sides[0]) == len(sides[1]) == 1:
         return compare_suites([(sides[0][0], sides[1][0])], left, right)
-    by_name = {side.manifest["suite"]: side for side in sides[1]}
-    pairs = [(side, by_name[name]) for side in sides[0] if (name := side.manifest["suite"]) in by_name]
-    if len(pairs) < max(map(len, sides)):
-        common = {a.manifest["suite"] for a, _ in pairs}
-        for where, found in ((left, sides[0]), (right, sides[1])):
-            alone = [name for side in found if (name := side.manifest["suite"]) not in common]
-            if alone:
-                output.note(f"only in {where}: suite {', '.join(alone)}")
-    if not pairs:
+    mine, theirs = ({side.manifest["suite"]: side for side in found} for found in sides)
+    for where, some, others in ((left, mine, theirs), (right, theirs, mine)):
+        if alone := [name for name in some if name not in others]:
+            output.note(f"only in {where}: suite {', '.join(alone)}")
+    both = [name for name in mine if name in theirs]
+    # Of two stores a suite may be lost; where one side is a suite, nobody asks about the other's others.
+    stores = all((Path(place) / "store.json").is_file() for place in (left, right))
+    wanted = dict.fromkeys((*mine, *theirs)) if stores else both
+    if not both:
         raise RobexError(
             f"{left} and {right} have no suite of the same name; write STORE:SUITE to pick one of each"
         )
-    return compare_suites(pairs, left, right)
+    return compare_suites([(mine.get(name), theirs.get(name)) for name in wanted], left, right)
 
 
 def _sides(place: str, default: str, names: tuple[str, ...]) -> list[Side]:

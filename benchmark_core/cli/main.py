@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import RobexError, did_you_mean, one_line, reason
+from ..errors import RobexError, did_you_mean, harmless, one_line, reason
 
 #: verb -> (module of this package, what it does). A module's command is called `command`.
 VERBS = {
@@ -141,12 +141,12 @@ def _call(arguments: Sequence[str]) -> int:
         return 141
     except RobexError as error:
         _tell(error, arguments)
-        print(error, file=sys.stderr)
+        print(harmless(str(error)), file=sys.stderr)
         return error.exit_code
     except OSError as error:
         _tell(error, arguments)
         place = f"{error.filename}: " if error.filename else ""
-        print(f"robex: {place}{reason(error)}", file=sys.stderr)
+        print(harmless(f"robex: {place}{reason(error)}"), file=sys.stderr)
         _close_stdout()
         return 2
     except Exception as error:

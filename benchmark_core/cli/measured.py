@@ -92,7 +92,8 @@ def value_text(found: Mapping[str, Any], *, short: bool = False) -> str:
 
 def _about(store: Store, record: Mapping[str, Any], registry: Registry) -> Mapping[str, Any]:
     """What a suite that measured it says of its metric, else the method itself."""
-    label, name = record["where"]["metric"], record["identity"]["method"]["name"]
+    label = record["where"].get("metric", "")
+    name = record["identity"].get("method", {}).get("name")
     made_by, known = record.get("suite", {}).get("name"), store.suites()
     for suite in sorted(known, key=lambda suite: suite != made_by):
         about = store.suite(suite)["metrics"].get(label)

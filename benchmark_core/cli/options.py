@@ -165,7 +165,8 @@ def suites_at(place: str | None, store: str, plugins: Sequence[str] = ()) -> tup
 
 def _suite_of(file: str, store: str, plugins: Sequence[str]) -> str:
     """The name of the suite in a file. Where another text ran under it, or the file is wrong by now, a note
-    says so: what the store holds is shown all the same."""
+    says so: what the store holds is shown all the same. A suite that ran with `--plugin` files needs none of
+    them to be shown: its text says whether it is the one that ran."""
     from ..errors import SuiteErrors
 
     held = find_store(store)
@@ -175,17 +176,29 @@ def _suite_of(file: str, store: str, plugins: Sequence[str]) -> str:
         name = (error.suite.name if error.suite else "") or _ran_from(file, held)
         if held is None or name not in held.suites():
             raise
-        _note_last_run(f"{file} does not validate now", "validate", file, "says why", plugins=plugins)
+        ran = held.suite(name)
+        given = [str(Path(plugin).resolve()) for plugin in plugins]
+        needed = [plugin for plugin in ran.get("plugins", ()) if plugin not in given]
+        plugins = [*plugins, *needed]
+        if error.suite is not None and needed:
+            _note_another(file, error.suite, ran, store, plugins)
+        else:
+            _note_last_run(f"{file} does not validate now", "validate", file, "says why", plugins=plugins)
         return name
-    name = suite.name
-    if held is None or name not in held.suites():
-        return name
-    manifest = held.suite(name)
-    if suite.digest != manifest["digest"]:
-        same = Path(file).resolve() == Path(manifest["file"]).resolve()
-        how = "has changed since it ran" if same else f"is not what ran as {name} ({manifest['file']} did)"
-        _note_last_run(f"{file} {how}", "plan", file, "shows what is new", store, plugins)
-    return name
+    if held is not None and suite.name in held.suites():
+        _note_another(file, suite, held.suite(suite.name), store, plugins)
+    return suite.name
+
+
+def _note_another(
+    file: str, suite: Suite, ran: Mapping[str, Any], store: str, plugins: Sequence[str]
+) -> None:
+    """Says so where a suite is not the one that ran under its name."""
+    if suite.digest == ran["digest"]:
+        return
+    same = Path(file).resolve() == Path(ran["file"]).resolve()
+    how = "has changed since it ran" if same else f"is not what ran as {suite.name} ({ran['file']} did)"
+    _note_last_run(f"{file} {how}", "plan", file, "shows what is new", store, plugins)
 
 
 def _note_last_run(

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from ..board import layout
 from ..board.formats import ascii_text, finite
+from ..errors import harmless
 
 MAX_WIDTH = 100
 
@@ -101,6 +102,7 @@ def wrapped(parts: Sequence[str]) -> list[str]:
 
 
 def _write(text: str, stream: TextIO, end: str = "\n") -> None:
+    text = harmless(text)
     if not is_unicode(stream):
         text = ascii_text(text).encode("ascii", "replace").decode()
     stream.write(text + end)

@@ -123,7 +123,7 @@ class Past:
 
 def wide_balls(suite: Suite, registry: Registry) -> Iterator[str]:
     """Attacks, those inside defenses too, whose linf ball holds every input between 0 and 1."""
-    from ..plan.build import refs_in
+    from ..plan.questions import refs_in
 
     for entry in (*suite.of("attack"), *suite.of("defense")):
         for ref in refs_in(entry.ref):

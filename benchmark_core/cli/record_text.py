@@ -42,7 +42,7 @@ def record_lines(store: Store, record: Mapping[str, Any], value: Mapping[str, An
         f"backward passes, at most {size(record['peak_memory'])}",
     )
     for name, noted in record["notes"].items():
-        yield entry("note", f"{name} = {noted:g}")
+        yield entry("note", f"{name} = {f'{noted:g}' if isinstance(noted, float | int) else noted}")
     yield entry(
         "result",
         ", ".join(
@@ -107,7 +107,7 @@ def _inputs(store: Store, inputs: Mapping[str, str], indent: str, seen: set[str]
     """A tree of what a result was made from; what was shown already is not opened again."""
     for role, key in inputs.items():
         known = store.has(key)
-        record = store.record(key) if known else None
+        record = store.record(key, whole=True) if known else None
         title = f"{record['stage']}  {record['title']}" if record else "not in this store"
         line = f"{indent}{role:10} {key[:12]}  {title}{'  (above)' if key in seen else ''}"
         yield "\n".join(layout.wrapped(line, output.width()))

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-import textwrap
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..board.formats import count, finite
 from ..errors import RobexError, did_you_mean
-from ..spec import (
-    KINDS,
-    AttackSpec,
-    DatasetSpec,
-    DefenseSpec,
-    ExplainerSpec,
-    MethodRef,
-    MetricSpec,
-    RefKind,
-    StateSpec,
-    markers,
-    param_types,
-)
+from ..spec import KINDS
 from . import measured, output
+from .method_text import method_json, method_lines
 from .options import (
     command_line,
     find_store,
@@ -35,7 +22,7 @@ from .options import (
     store_option,
     trace_option,
 )
-from .record_text import entry, failure_lines, record_lines
+from .record_text import failure_lines, record_lines
 
 if TYPE_CHECKING:
     from ..registry import Registry
@@ -87,13 +74,16 @@ def command(
     found = _methods(registry, what)
     if found:
         if as_json:
-            output.say_json([_method_json(registry, spec) for spec in found])
+            output.say_json([method_json(registry, spec) for spec in found])
         else:
             for i, spec in enumerate(found):
                 if i:
                     output.say()
-                for line in _describe(registry, spec):
-                    output.say_wrapped(line)
+                for line in method_lines(registry, spec):
+                    if line:
+                        output.say_wrapped(line)
+                    else:
+                        output.say()
         return 0
     if not _KEY.fullmatch(what):
         raise RobexError(_unknown(registry, store, what))
@@ -104,7 +94,9 @@ def command(
         key = opened.find(what)
     except RobexError as error:
         raise RobexError(f"{error} ({measured.keys_are_at(store)})") from None
-    found_record = opened.record(key) if opened.has(key) else opened.failure(key)
+    found_record = (
+        opened.record(key, whole=True) if opened.has(key) else opened.failure(key, whole=True)
+    )
     if found_record is None:
         raise RobexError(f"{store}: record {key[:12]} cannot be read")
     value = _value_of(opened, found_record, registry) if opened.has(key) else None
@@ -168,200 +160,3 @@ def _value_of(store: Store, record: Mapping[str, Any], registry: Registry) -> di
 def _methods(registry: Registry, what: str) -> list[MethodSpec]:
     kind, slash, name = what.rpartition("/")
     return [s for s in registry.methods() if s.name == name and (not slash or kind in (s.kind, f"{s.kind}s"))]
-
-
-def _describe(registry: Registry, spec: MethodSpec) -> Iterator[str]:
-    origin = registry.origin(spec)
-    yield f"{spec.name} · {spec.kind} · revision {spec.revision}"
-    yield spec.summary
-    yield from textwrap.wrap(_docs(spec.params)[0], output.width())
-    fields = list(_fields(spec))
-    if fields:
-        yield ""
-        rows = [["param", "type", "default"], *([f["name"], f["type"], f["default"]] for f in fields)]
-        head, *lines = output.columns(rows)
-        if max(map(len, (head, *lines))) > output.width():
-            head = "param: type; default"
-            lines = [f"{f['name']}: {f['type']}; {f['default']}" for f in fields]
-        yield head
-        for line, field in zip(lines, fields, strict=True):
-            yield line
-            if field["about"]:
-                yield from textwrap.wrap(
-                    field["about"], output.width() - 8, initial_indent="    ", subsequent_indent="    "
-                )
-    yield ""
-    for name, value in (
-        *_capabilities(spec),
-        ("cite", spec.cite),
-        ("from", str(origin)),
-        ("code", spec.target),
-    ):
-        if value:
-            yield entry(name, value, 8)
-    yield ""
-    yield "In a suite:"
-    yield f"  {spec.kind}s:" if spec.kind != "state" else "  (methods that need it name it; a suite does not)"
-    if spec.kind != "state":
-        yield f"    - {_example(spec, fields)}"
-
-
-def _example(spec: MethodSpec, fields: list[dict[str, str]]) -> str:
-    """The entry with its required params, or its first one."""
-    chosen = [f for f in fields if f["default"] == "required"] or fields[:1]
-    params = "".join(f", {f['name']}: {_sample_value(f)}" for f in chosen)
-    extra = ", reference: LABEL" if isinstance(spec, MetricSpec) and spec.reference else ""
-    return f"{{use: {spec.name}{params}{extra}}}" if params or extra else spec.name
-
-
-def _sample_value(field: Mapping[str, str]) -> str:
-    if field["default"] not in ("required", "none"):
-        return field["default"]
-    if field["type"] == "attack":
-        return "{use: pgd, eps: 0.1}"
-    if field["type"].startswith("integer"):
-        return "10"
-    return "0.1" if field["type"].startswith("number") else field["type"].partition(" | ")[0].upper()
-
-
-def _capabilities(spec: MethodSpec) -> Iterator[tuple[str, str]]:
-    yield "inputs", " or ".join(spec.accepts)
-    match spec:
-        case DatasetSpec():
-            yield "samples", f"{spec.input}{'; files: ' + ', '.join(spec.files) if spec.files else ''}"
-        case AttackSpec():
-            parts = [
-                f"norm {spec.norm}" if spec.norm else "",
-                "targeted or not" if spec.targeted else "untargeted",
-            ]
-            parts += ["stops at the first success when only that counts" if spec.early_exit else ""]
-            parts += ["a control: any real attack should beat it" if spec.control else ""]
-            yield "attack", ", ".join(filter(None, parts))
-        case ExplainerSpec():
-            yield (
-                "makes",
-                f"{spec.produces}{' (a control: any real method should beat it)' if spec.control else ''}",
-            )
-        case MetricSpec():
-            better = (
-                f"{spec.direction} is better" if spec.direction else "a description: no direction is better"
-            )
-            low, high = spec.range
-            unit = " shown in %" if spec.unit == "%" else f" {spec.unit}".rstrip()
-            about = f"{better}; {spec.scores}, in [{low:g}, {high:g}]{unit}"
-            yield "metric", f"of {', '.join(spec.consumes)}; {about}"
-        case StateSpec():
-            yield "from", spec.made_from
-        case DefenseSpec():
-            pass
-    if spec.deterministic and not isinstance(spec, DatasetSpec | MetricSpec):
-        yield "seeds", "none needed: the result does not depend on one"
-
-
-def _fields(spec: MethodSpec) -> Iterator[dict[str, str]]:
-    about = _docs(spec.params)[1]
-    types = param_types(spec.params)
-    for f in dataclasses.fields(spec.params):
-        yield {
-            "name": f.name,
-            "type": _type_text(types[f.name]),
-            "default": _default_text(f),
-            "about": about.get(f.name, ""),
-        }
-
-
-def _docs(params: type) -> tuple[str, dict[str, str]]:
-    """What a params docstring says beyond its first line: in general, and of each field (`name: what it is`).
-
-    Fields that a base class declares are described there.
-    """
-    names = "|".join(re.escape(f.name) for f in dataclasses.fields(params))
-    general, found = "", {}
-    for cls in reversed(params.__mro__):
-        if not dataclasses.is_dataclass(cls) or (cls.__doc__ or "").startswith(f"{cls.__name__}("):
-            continue
-        text = (cls.__doc__ or "").partition("\n")[2]
-        marks = (
-            list(re.finditer(rf"(?:^|(?<=[.\n])) *((?:{names})(?:, (?:{names}))*): ", text)) if names else []
-        )
-        ends = [*(mark.start() for mark in marks[1:]), len(text)]
-        for mark, end in zip(marks, ends, strict=False):
-            for name in mark[1].split(", "):
-                found[name] = _plain(text[mark.end() : end])
-        if cls is params:
-            general = _plain(text[: marks[0].start()] if marks else text)
-    return general, found
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _type_text(annotation: Any) -> str:
-    """A param's type for people: `number > 0`, `linf | l2 | l1`, `attack`."""
-    marks = markers(annotation)
-    for mark in marks:
-        if isinstance(mark, RefKind):
-            return mark.kind
-    if marks:
-        base = get_args(annotation)[0]
-        bounds = [
-            f"{sign} {getattr(mark, name)}"
-            for mark in marks
-            for name, sign in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
-            if getattr(mark, name, None) is not None
-        ]
-        return " ".join([_type_text(base), ", ".join(bounds)]).strip()
-    names = {
-        float: "number",
-        int: "integer",
-        bool: "true | false",
-        str: "text",
-        type(None): "none",
-        MethodRef: "method",
-    }
-    if annotation in names:
-        return names[annotation]
-    arguments = get_args(annotation)
-    if str(get_origin(annotation)) == "typing.Literal":
-        return " | ".join(map(str, arguments))
-    if get_origin(annotation) in (tuple, list):
-        return f"list of {_type_text(arguments[0])}"
-    if arguments:
-        return " | ".join(_type_text(a) for a in arguments)
-    return getattr(annotation, "__name__", str(annotation))
-
-
-def _default_text(f: dataclasses.Field[Any]) -> str:
-    if f.default is not dataclasses.MISSING:
-        value = f.default
-    elif f.default_factory is not dataclasses.MISSING:
-        value = f.default_factory()
-    else:
-        return "required"
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(str, value))}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _method_json(registry: Registry, spec: MethodSpec) -> dict[str, Any]:
-    origin = registry.origin(spec)
-    return {
-        "name": spec.name,
-        "kind": spec.kind,
-        "summary": spec.summary,
-        "about": _docs(spec.params)[0],
-        "revision": spec.revision,
-        "params": list(_fields(spec)),
-        "capabilities": dict(_capabilities(spec)),
-        "cite": spec.cite,
-        "target": spec.target,
-        "plugin": origin.plugin,
-        "distribution": origin.distribution,
-        "version": origin.version,
-        "file": origin.file,
-    }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..board.formats import count
-from ..store.cells import cells_in
+from ..store.cells import cells_in, nodes_in
 from . import output
 from .failures import Failure, describe
 from .options import (
@@ -96,7 +96,11 @@ def suite_status(store: Store, manifest: Mapping[str, Any]) -> dict[str, Any]:
 def _failures(store: Store, manifest: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """Failures kept in the store of nodes that the suite's last run planned; those of older ones, whose
     method was mended since, say nothing any more."""
-    planned = set(manifest["nodes"])
+    planned = set(nodes_in(manifest))
     for path in sorted((store.path / "failures").glob("*.json")):
-        if path.stem in planned and not store.has(path.stem) and (failure := store.failure(path.stem)):
+        if (
+            path.stem in planned
+            and not store.has(path.stem)
+            and (failure := store.failure(path.stem, whole=True))
+        ):
             yield {k: failure[k] for k in ("key", "stage", "title", "where", "reason", "message")}

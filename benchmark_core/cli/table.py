@@ -48,20 +48,25 @@ def command(
     chosen = list(names) or wanted or opened.suites()
     if not chosen:
         raise RobexError(f"{path}: no suite has run here")
-    tables = tables_of(opened, [opened.suite(name) for name in chosen], board)
+    manifests = {name: opened.suite(name) for name in chosen}
+    tables = tables_of(opened, list(manifests.values()), board)
     if not tables and form == "text":
         output.note(f"{path}: no board of {', '.join(chosen)} has a cell")
         return 0
     limit = None if everything else top or (DEFAULT_TOP if form == "text" else None)
     checked = {
         (name, one.board): one
-        for name in (() if form == "csv" else chosen)
-        for one in checked_of(opened, opened.suite(name), tables)
+        for name, manifest in manifests.items()
+        for one in checked_of(opened, manifest, tables)
     }
     output.write(render_tables(tables, form, wide=wide, top=limit, incomplete=incomplete, checked=checked))
     if form == "text":
-        write_checked(list(checked.values()))
-    if form == "csv":  # it has no place for them
-        for warning in dict.fromkeys(warning for table in tables for warning in table.warnings):
-            output.note(warning)
+        several = len({table.suite for table in tables}) > 1
+        for (suite, _), one in checked.items():
+            write_checked([one], suite if several else "")
+    if form == "csv":
+        from ..board.records import not_in_csv
+
+        for line in not_in_csv(tables, limit, incomplete=incomplete, checked=checked):
+            output.note(line)
     return 0

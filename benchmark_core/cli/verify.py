@@ -17,6 +17,10 @@ from . import output
 from .options import DEFAULT_STORE, open_store, trace_option
 
 
+#: Of a bundle: how much larger it may become, bytes that any may unpack to, and those that a file takes.
+_RATIO, _LEAST, _BLOCK = 200, 2**30, 4096
+
+
 @click.command("verify")
 @click.argument("place", metavar="[STORE|BUNDLE.tar.xz]", default=DEFAULT_STORE)
 @trace_option
@@ -49,8 +53,15 @@ def _unpacked(place: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory() as folder:
         try:
+            most = _LEAST + _RATIO * Path(place).stat().st_size
             with tarfile.open(place) as tar:
-                tar.extractall(folder, filter="data")
+                for member in tar:
+                    most -= _BLOCK + member.size
+                    if most < 0:
+                        raise RobexError(
+                            f"{place}: would unpack to more than {_RATIO} times its size, which no bundle does"
+                        )
+                    tar.extract(member, folder, filter="data")
         except (tarfile.TarError, EOFError, LZMAError) as error:
             raise RobexError(f"{place}: no bundle, or a damaged one") from error
         except OSError as error:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import RobexError, reason
+from ..errors import RobexError, printable, reason
 from ..plan.keys import key_of
 from ..store import DamagedNode, Store
-from ..store.cells import cells_in
+from ..store.cells import Listed, cells_in
 from ..store.store import RECORD, RESULT, write_atomically
 
 #: The stages whose results boards read; the others' are large, and made again by running the suite.
@@ -68,13 +69,13 @@ def bundle(store: Store, name: str, path: Path) -> Bundled:
 
 
 def verify(store: Store) -> Verified:
-    """Every record against its checksum, its key against what it says it was made from, and every result that
-    is there against the record."""
+    """Every record against its checksum, its key against what it says it was made from, every result that is
+    there against the record, and what suites say of their cells against the records of these."""
     damaged, records, results = [], 0, 0
     for key in list(store.keys()):
         try:
-            record = store.record(key)
-            if key_of(record["identity"]) != key:
+            record = store.record(key, whole=True)
+            if not _is_of(key, record):
                 raise DamagedNode(key, "says it was made from something else than its key does")
             with_result = record["stage"] in KEPT or (store.folder(key) / RESULT).exists()
             if with_result:
@@ -83,7 +84,43 @@ def verify(store: Store) -> Verified:
             results += with_result
         except DamagedNode as error:
             damaged.append(str(error))
+    for name in store.suites():
+        damaged += _mislabelled(store, name)
     return Verified(records, results, tuple(damaged))
+
+
+def _is_of(key: str, record: Mapping[str, Any]) -> bool:
+    try:
+        return key_of(record["identity"]) == key
+    except (ValueError, RecursionError):  # what no identity can hold
+        return False
+
+
+def _mislabelled(store: Store, name: str) -> Iterator[str]:
+    """A suite says which record stands in which cell. Records name their cell as the suite that made them
+    did: where that is this one, both have to agree; and they are of its metric and samples in any case."""
+    try:
+        manifest = store.suite(name)
+    except RobexError as error:
+        yield str(error)
+        return
+    cells: dict[str, list[Listed]] = {}
+    for cell in cells_in(manifest).listed():
+        cells.setdefault(cell[1], []).append(cell)
+    for key, named in cells.items():
+        try:
+            record = store.record(key, whole=True) if store.has(key) else None
+        except DamagedNode:  # told already
+            continue
+        if record is None:
+            continue
+        made_here = record["suite"].get("digest") == manifest["digest"]
+        metric, selection = record["identity"].get("method", {}).get("name"), record["inputs"].get("selection")
+        if not all(
+            manifest["metrics"][at["metric"]]["name"] == metric and picked == selection
+            for at, _, picked, _ in named
+        ) or (made_here and all(at != record["where"] for at, *_ in named)):
+            yield f"suite {printable(name)} takes record {key[:12]} for something else than the record says"
 
 
 def _reached(store: Store, name: str) -> dict[str, dict[str, Any]]:
@@ -98,7 +135,7 @@ def _reached(store: Store, name: str) -> dict[str, dict[str, Any]]:
     while stack:
         key = stack.pop()
         if key not in records and store.has(key):
-            records[key] = store.record(key)
+            records[key] = store.record(key, whole=True)
             stack.extend(records[key]["inputs"].values())
     return records
 

@@ -44,7 +44,7 @@ class Worker:
         with process_unchanged(sub_seed(node.seed, "global"), who):
             result = run.run()
             run.lent.check(who)
-        self._inputs.check_files(node)
+        self._inputs.check_identity(node)  # a file that its params name may have changed meanwhile
         seconds = time.perf_counter() - started
         record = record_of(run, seconds)
         ours = self.store.write(record, result)

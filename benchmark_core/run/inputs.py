@@ -18,7 +18,7 @@ from ..plan.keys import engine_identity, method_identity
 from ..plan.model import Node
 from ..random import SampleRandom
 from ..registry import Registry
-from ..spec import FileContent, MethodRef, has_marker, param_types
+from ..spec import MethodRef
 from ..store import Store
 from .draws import generator, seeded, sub_seed
 from .frozen import Frozen, to
@@ -48,7 +48,7 @@ class Inputs:
         return self.registry.create(ref)
 
     def check_identity(self, node: Node) -> None:
-        """RobexError if a node was planned with other code than this process has."""
+        """RobexError if a node was planned with other code than this process has, or with other files."""
         planned = [node.identity[part] for part in ("method", "builds") if part in node.identity]
         refs = [ref for ref in (node.method, node.builds) if ref is not None]
         here = [method_identity(ref, self.registry) for ref in refs]
@@ -56,11 +56,6 @@ class Inputs:
             raise RobexError(
                 f"{node.title}: code or files changed since the plan; run the same command again"
             )
-
-    def check_files(self, node: Node) -> None:
-        """The files that a method's params name must still be those that the key names."""
-        if node.method is not None and _names_files(node.method):
-            self.check_identity(node)
 
     def result(self, key: str, device: torch.device) -> Any:
         """The stored result of a node, on the device."""
@@ -137,11 +132,3 @@ class Inputs:
     def _trim(self) -> None:
         while len(self._recent) > _CACHED_RESULTS:
             self._recent.popitem(last=False)
-
-
-def _names_files(ref: MethodRef) -> bool:
-    """Whether a method or one inside it has a file among its params."""
-    values = [(t, getattr(ref.params, name)) for name, t in param_types(type(ref.params)).items()]
-    return any(
-        has_marker(t, FileContent) or (isinstance(v, MethodRef) and _names_files(v)) for t, v in values
-    )

@@ -5,7 +5,9 @@ table needs neither the plugins nor the suite file.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +80,22 @@ def manifest_of(plan: Plan, registry: Registry) -> dict[str, Any]:
     }
 
 
-def _plain(params: Any) -> dict[str, Any]:
+def _plain(value: Any) -> Any:
     """Params as JSON, methods inside them as {"use": name, ...}."""
-    return {
-        f.name: {"use": value.name, **_plain(value.params)} if isinstance(value, MethodRef) else value
-        for f in dataclasses.fields(params)
-        for value in (getattr(params, f.name),)
-    }
+    match value:
+        case MethodRef():
+            return {"use": value.name, **_plain(value.params)}
+        case enum.Enum():
+            return _plain(value.value)
+        case list() | tuple():
+            return [_plain(v) for v in value]
+        case set() | frozenset():
+            return sorted(map(_plain, value), key=repr)
+        case Mapping():
+            return {str(k): _plain(v) for k, v in value.items()}
+    if dataclasses.is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return value
 
 
 def _board(board: Board) -> dict[str, Any]:

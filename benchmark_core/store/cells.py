@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..errors import RobexError
+
 #: Coordinates of one cell, its key, and the keys of its samples and of what was measured.
 Listed = tuple[dict[str, Any], str, str, str]
 
@@ -70,6 +72,13 @@ def cells_in(manifest: Mapping[str, Any]) -> Cells:
         Interned(*found["selection"]),
         Interned(*found["result"]),
     )
+
+
+def nodes_in(manifest: Mapping[str, Any]) -> list[str]:
+    """Keys of all nodes that the last run of a suite planned."""
+    if "nodes" not in manifest:
+        raise RobexError(f"suite {manifest['suite']}: which nodes it needs is not kept; run the suite again")
+    return manifest["nodes"]
 
 
 def _interned(values: Sequence[Any]) -> tuple[list[Any], list[int]]:

@@ -138,11 +138,11 @@ class Index:
     def _rows(self, keys: Iterable[str]) -> Iterator[Row]:
         for key in keys:
             try:
-                record = self.store.record(key)
-            except DamagedNode:
+                row = row_of(self.store.record(key))
+            except (DamagedNode, KeyError):  # or a record without what listings need
                 self.damaged.append(key)
                 continue
-            yield row_of(record)
+            yield row
 
 
 def row_of(record: dict[str, Any]) -> Row:
@@ -307,6 +307,8 @@ def _name(keys: Sequence[str]) -> str:
 def _open(folder: Path) -> sqlite3.Connection:
     """The index of a store. One that is damaged is made anew; where none can be written, one in memory."""
     path = folder / FILE
+    if path.is_symlink():  # it may lead to a database that is none of ours
+        _drop(folder)
     for again in (False, True):
         try:
             return _prepared(sqlite3.connect(path, timeout=30))

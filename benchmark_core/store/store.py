@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import RobexError, did_you_mean, reason
+from ..errors import RobexError, did_you_mean, printable, reason
+from .shapes import Misshapen, check_failure, check_manifest, check_record, check_tensors
 
 FORMAT = 1
 RECORD = "record.json"
@@ -35,7 +36,7 @@ class DamagedNode(RobexError):
     """A stored node does not match its checksums; it has to be computed again."""
 
     def __init__(self, key: str, why: str) -> None:
-        super().__init__(f"record {key[:12]} {why}")
+        super().__init__(printable(f"record {key[:12]} {why}"))
         self.key = key
 
 
@@ -66,7 +67,7 @@ class Store:
                 write_atomically(marker, (json.dumps({"format": FORMAT}) + "\n").encode())
         except OSError as error:
             raise RobexError(f"{self.path}: {reason(error)}") from error
-        except (ValueError, KeyError, TypeError):
+        except _UNREADABLE:
             raise RobexError(f"{marker}: unreadable; restore it as {{'format': {FORMAT}}}") from None
 
     def _of_a_new_store(self, name: str) -> bool:
@@ -107,18 +108,24 @@ class Store:
 
     # -- reading --
 
-    def record(self, key: str) -> dict[str, Any]:
-        """The record of a node, checked against its checksum."""
+    def record(self, key: str, *, whole: bool = False) -> dict[str, Any]:
+        """The record of a node, checked against its checksum, and every entry that robex writes for what it
+        is. whole: none of them may be missing."""
         try:
             record = json.loads((self.folder(key) / RECORD).read_bytes())
             claimed = record.pop("checksum")
+            matches = claimed == _digest(record) and record.get("key") == key
+            if matches:
+                check_record(record, whole=whole)
         except FileNotFoundError:
             raise DamagedNode(key, "is missing") from None
-        except _UNREADABLE:
+        except Misshapen as error:
+            raise DamagedNode(key, f"is not as robex writes it ({error})") from None
+        except (*_UNREADABLE, NotADirectoryError, IsADirectoryError):
             raise DamagedNode(key, "cannot be read") from None
         except OSError as error:
             raise RobexError(f"{self.folder(key) / RECORD}: {reason(error)}") from error
-        if claimed != _digest(record) or record.get("key") != key:
+        if not matches:
             raise DamagedNode(key, "does not match its checksum")
         return record
 
@@ -131,15 +138,25 @@ class Store:
             data = (self.folder(key) / RESULT).read_bytes()
         except FileNotFoundError:
             raise DamagedNode(key, f"has no {RESULT}") from None
+        except IsADirectoryError:
+            raise DamagedNode(key, f"cannot be read ({RESULT})") from None
         except OSError as error:
             raise RobexError(f"{self.folder(key) / RESULT}: {reason(error)}") from error
-        if hashlib.sha256(data).hexdigest() != record["artifacts"][RESULT]["sha256"]:
+        if hashlib.sha256(data).hexdigest() != record["artifacts"].get(RESULT, {}).get("sha256"):
             raise DamagedNode(key, f"does not match its checksum ({RESULT})")
+        from safetensors import SafetensorError
+
         if numpy:
             from safetensors.numpy import load
         else:
             from safetensors.torch import load
-        return load(data)
+        try:
+            tensors = load(data)
+            check_tensors(record.get("stage", ""), tensors)
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+            why = error if isinstance(error, Misshapen) else "not readable"
+            raise DamagedNode(key, f"holds no result of its stage ({RESULT}: {why})") from None
+        return tensors
 
     def result(self, key: str) -> Any:
         """What the node returned: a result dataclass, or a mapping of tensors."""
@@ -232,10 +249,13 @@ class Store:
     def write_failure(self, key: str, failure: Mapping[str, Any]) -> None:
         write_atomically(self.path / "failures" / f"{key}.json", _sealed(failure))
 
-    def failure(self, key: str) -> dict[str, Any] | None:
-        """Why the node failed last time, or None: it did not, or nobody can read why."""
+    def failure(self, key: str, *, whole: bool = False) -> dict[str, Any] | None:
+        """Why the node failed last time, or None: it did not, or nobody can read why. whole: None too where
+        anything is missing that robex writes."""
         try:
-            return _unsealed((self.path / "failures" / f"{key}.json").read_bytes())
+            failure = _unsealed((self.path / "failures" / f"{key}.json").read_bytes())
+            check_failure(failure, whole=whole)
+            return failure
         except (OSError, *_UNREADABLE):
             return None
 
@@ -248,7 +268,9 @@ class Store:
     def suite(self, name: str) -> dict[str, Any]:
         """The manifest that the last run of a suite left: its cells, boards and metrics."""
         try:
-            return _unsealed((self.path / "suites" / f"{name}.json").read_bytes())
+            manifest = _unsealed((self.path / "suites" / f"{name}.json").read_bytes())
+            check_manifest(manifest)
+            return manifest
         except FileNotFoundError:
             known = self.suites()
             listed = f"; it holds: {', '.join(known)}" if known else ""
@@ -256,9 +278,10 @@ class Store:
             raise RobexError(f'{self.path}: no suite called "{name}" has run here{hint}') from None
         except OSError as error:
             raise RobexError(f"{self.path}/suites/{name}.json: {reason(error)}") from error
-        except _UNREADABLE:
+        except _UNREADABLE as error:
+            why = error if isinstance(error, Misshapen) else "damaged"
             raise RobexError(
-                f"{self.path}/suites/{name}.json: damaged; run the suite again (no result is lost)"
+                f"{self.path}/suites/{name}.json: {why}; run the suite again (no result is lost)"
             ) from None
 
     def sweep(self, older_than: float = 24 * 3600.0) -> int:

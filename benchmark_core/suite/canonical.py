@@ -9,12 +9,12 @@ import math
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from ..errors import RobexError
 from ..registry import Registry
 from ..spec import FileContent, MethodRef, Operational, param_types
-from .fields import branches, item_type, list_depth, marker
+from .fields import branches, item_type, literals, marker
 
 
 def canonical(params: Any, registry: Registry) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def _value(value: Any, annotation: Any, registry: Registry) -> Any:
             }
         case enum.Enum():
             return _value(value.value, Any, registry)
-        case str() if marker(annotation, FileContent) is not None:
+        case str() if marker(annotation, FileContent) is not None and value not in literals(annotation):
             return {"sha256": file_hash(value)}
         case None | bool() | str():
             return value
@@ -53,13 +53,13 @@ def _value(value: Any, annotation: Any, registry: Registry) -> Any:
         case float():
             return value if math.isfinite(value) else {"float": str(value)}
         case list() | tuple():
-            inner = item_type(annotation) if list_depth(annotation) else Any
-            return [_value(v, inner, registry) for v in value]
+            inner = _item_types(annotation, len(value))
+            return [_value(v, t, registry) for v, t in zip(value, inner, strict=True)]
         case set() | frozenset():
             return sorted((_value(v, item_type(annotation), registry) for v in value), key=repr)
         case Mapping():
-            inner = get_args(annotation)[1] if len(get_args(annotation)) == 2 else Any
-            return {"map": sorted(([k, _value(v, inner, registry)] for k, v in value.items()), key=repr)}
+            of = _mapped_type(annotation)
+            return {"map": sorted(([k, _value(v, of, registry)] for k, v in value.items()), key=repr)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         # of several types that would fit, which one it is
         several = sum(dataclasses.is_dataclass(branch) for branch in branches(annotation)) > 1
@@ -68,6 +68,24 @@ def _value(value: Any, annotation: Any, registry: Registry) -> Any:
         f"a value of type {type(value).__name__} cannot be part of a key; use numbers, text, lists, methods, "
         "or benchmark_core.File for the path of a file"
     )
+
+
+def _item_types(annotation: Any, count: int) -> list[Any]:
+    """What each item of a list of this type is: `tuple[str, File]` says it one by one."""
+    for branch in branches(annotation):
+        inner = get_args(branch)
+        if get_origin(branch) is tuple and ... not in inner and len(inner) == count:
+            return list(inner)
+    return [item_type(annotation)] * count
+
+
+def _mapped_type(annotation: Any) -> Any:
+    """What the values of a mapping type are."""
+    for branch in branches(annotation):
+        origin, inner = get_origin(branch), get_args(branch)
+        if isinstance(origin, type) and issubclass(origin, Mapping) and len(inner) == 2:
+            return inner[1]
+    return Any
 
 
 def file_hash(path: str) -> str:

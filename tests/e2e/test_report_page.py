@@ -50,11 +50,100 @@ def test_no_sideways_scroll(browser, page, width, dark):
     browser.open(page, width=width, dark=dark)
     assert browser.js("document.documentElement.scrollWidth") == width
     if width == 390:  # rank, names and the ranked number are in sight
-        right = browser.js(
-            "Math.max(...[...document.querySelectorAll('#b2 .main tr')].map(tr =>"
-            " tr.querySelector('td button').getBoundingClientRect().right))"
-        )
-        assert right <= 390
+        for block in ("b1", "b2"):
+            right = browser.js(
+                f"Math.max(...[...document.querySelectorAll('#{block} .main tr')].map(tr =>"
+                " tr.querySelector('td button').getBoundingClientRect().right))"
+            )
+            ranked = browser.js(
+                f"document.querySelector('#{block} [aria-sort]').getBoundingClientRect().right"
+            )
+            assert right <= 390
+            assert ranked <= 390
+
+
+def test_names_that_begin_alike_are_whole_on_a_small_screen(browser, tmp_path):
+    names = ("random", "target-class library-2024", "target-class library-2025")
+    browser.open(write_report(fill(tmp_path / "s", explainers=names)), width=390)
+    cut = browser.js(
+        "[...document.querySelectorAll('#b2 th[scope=row]')].filter(th => [th, th.firstChild].some(e =>"
+        " e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1)).length"
+    )
+    assert cut == 0
+
+
+@pytest.mark.parametrize("width", [390, 1220])
+def test_no_text_of_a_picture_covers_another(browser, tmp_path, width):
+    """Small pictures, one an explainer, have as little room as a small screen."""
+    names = ("random", *(f"explainer {i}" for i in range(1 if width == 390 else 5)))
+    defenses = ("Standard", "AT 0.05", "AT 0.1")
+    browser.open(write_report(fill(tmp_path / "s", explainers=names, defenses=defenses)), width=width)
+    covered = browser.js(
+        """[...document.querySelectorAll(".picture svg[role=img]")].flatMap(svg => {
+            const texts = [...svg.querySelectorAll("text")];
+            const boxes = texts.map(e => e.getBoundingClientRect());
+            return boxes.flatMap((a, i) => boxes.slice(i + 1).flatMap((b, j) =>
+                Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 &&
+                Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4
+                    ? [`${texts[i].textContent} | ${texts[i + 1 + j].textContent}`] : []));
+        })"""
+    )
+    assert covered == []
+    apart = browser.js(
+        """[...document.querySelectorAll(".picture svg[role=img]")].map(svg => {
+            const [ticks, name] = [".tick.end", ".axis[transform]"].map(s => [...svg.querySelectorAll(s)]);
+            const right = name[0].getBoundingClientRect().right;
+            return Math.min(...ticks.map(e => e.getBoundingClientRect().left)) - right;
+        })"""
+    )
+    assert min(apart) > 3, "between the name of an axis and its numbers"
+    tops = browser.js("[...document.querySelectorAll('.picture')].map(e => e.getBoundingClientRect().top)")
+    assert (len(tops), len(set(tops))) == ((1, 1) if width == 390 else (5, 2))
+
+
+def test_pictures_are_there_also_out_of_sight(browser, page):
+    """So that a picture of the whole page has them."""
+    browser.open(page)
+    seen = browser.js(
+        "[...document.querySelectorAll('figure, svg')].map(e => getComputedStyle(e).contentVisibility)"
+    )
+    assert set(seen) == {"visible"}
+
+
+@pytest.mark.parametrize("width", [390, 1220])
+def test_a_table_wider_than_its_box_says_so(browser, wide, width):
+    browser.open(wide, width=width)
+    browser.js("document.querySelectorAll('details').forEach(e => (e.open = true))")
+    browser.js("new Promise(done => setTimeout(done, 100))")
+    found = browser.js(
+        """[...document.querySelectorAll(".scroll")].map(box => [
+            box.scrollWidth > box.clientWidth,
+            box.previousElementSibling.querySelector(".wide").checkVisibility(),
+        ])"""
+    )
+    assert all(wider == told for wider, told in found)
+    assert any(wider for wider, _ in found) == (width == 390)
+
+
+def test_a_name_without_end_does_not_fill_the_page(browser, tmp_path):
+    store = fill(tmp_path / "s", defenses=("Standard", HOSTILE[6]), explainers=("random", HOSTILE[6]))
+    for width in (390, 1220):
+        browser.open(write_report(store), width=width)
+        assert browser.js("document.documentElement.scrollHeight") < 16_000
+        assert browser.js("document.querySelector('.facts').getBoundingClientRect().top") < 820
+
+
+def test_sorting_marks_who_leads_the_other_column(browser, page):
+    browser.open(page)
+    leads = "[...document.querySelectorAll('#b2 tr.lead')].map(tr => Number(tr.dataset.r))"
+    first = browser.js(leads)
+    data = browser.js("JSON.parse(document.getElementById('data').textContent).blocks.b2.columns")
+    for c in (1, 0):
+        browser.js(f"document.querySelector('#b2 .by[data-c=\"{c}\"]').click()")
+        places = data[c]["places"]
+        assert any(p and p[0] > 1 for p in places)
+        assert browser.js(leads) == [r for r in data[c]["order"] if places[r] and places[r][0] == 1]
+    assert browser.js(leads) == first != []
 
 
 def test_the_whole_page_by_tab(browser, page):
@@ -101,7 +190,7 @@ def test_the_drawer_opens_by_key_tells_and_gives_focus_back(browser, page):
     wanted = ("What robust-accuracy says. Higher is better.", "3 seeds × 40 samples", "per seed")
     for part in (*wanted, "2026-11-20 14:02 UTC", "robex 1.0.0", "robex run made.yaml --only "):
         assert part in text
-    assert browser.js("document.querySelector('#drawer .value').textContent") == shown
+    assert browser.js("document.querySelector('#drawer .value').textContent") == f"{shown} %"
     browser.press("Escape")
     assert not browser.js("document.getElementById('drawer').open")
     assert browser.js("document.activeElement === document.querySelector('#b1 td > button')")
@@ -116,7 +205,8 @@ def test_the_drawer_says_a_record_that_seeds_share_once(browser, tmp_path):
         cell[1:] = shared.setdefault(str(at), cell[1:])
     store.write_suite("made", manifest)
     browser.open(write_report(store))
-    browser.js("document.querySelector('#b1 td > button').click()")
+    browser.js("document.querySelectorAll('#b1 td > button')[1].click()")
+    assert "noise" in browser.js("document.querySelector('#drawer h2').textContent")
     assert browser.js("document.querySelector('#drawer pre').textContent").count("--only") == 1
     assert re.search(r"\nrecord\n+[0-9a-f]{12}\n", browser.js("document.getElementById('drawer').innerText"))
 
@@ -289,6 +379,14 @@ def test_wide_boards_scroll_in_their_box_and_published_sources_are_whole(browser
         })(document.querySelector("#b1 .scroll"))"""
     )
     assert abs(left - name) < 1
+    group, names = browser.js(
+        """(box => {
+            box.scrollLeft = 300;
+            const at = (part) => box.querySelector(part).getBoundingClientRect();
+            return [at(".group span").left, at("thead .n1").right];
+        })(document.querySelector("#b1 .scroll"))"""
+    )
+    assert names <= group < names + 20, "the name of the metric stays beside the sticky names"
     assert browser.js(
         """(table => {
             const box = table.parentElement;

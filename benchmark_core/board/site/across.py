@@ -58,6 +58,7 @@ class AcrossPart:
     """One column over datasets."""
 
     title: str
+    column: str
     strips: tuple[Strip, ...]
     notes: tuple[str, ...]
     picture: RankPicture | None
@@ -84,9 +85,9 @@ def across_view(table: Table) -> AcrossView | None:
 
 
 def _part(across: Across) -> AcrossPart:
-    title = " · ".join(across_table.title_of(across)[1:])
-    return AcrossPart(title, tuple(across_table.strips_of(across)), tuple(across_table.notes_of(across)),
-                      rank_picture(across))  # fmt: skip
+    _, over, column = across_table.title_of(across)
+    strips, notes = tuple(across_table.strips_of(across)), tuple(across_table.notes_of(across))
+    return AcrossPart(f"{over} · {column}", column, strips, notes, rank_picture(across))
 
 
 def rank_picture(across: Across) -> RankPicture | None:

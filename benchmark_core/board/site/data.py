@@ -65,6 +65,7 @@ class BlockData:
                 {
                     "name": column_title(column),
                     "about": about(self.facts.manifest, column),
+                    "unit": column.unit,
                     "order": places[i].order,
                     "ranked": places[i].ranked,
                     "rest": places[i].rest_title,

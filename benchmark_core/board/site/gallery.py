@@ -138,9 +138,13 @@ def _gallery(
     left_out = len(here) - len(kept)
     rule = (
         f"The first {plural(len(rows), 'test sample')} (in test set order) that every method below "
-        "was given, models of seed 0; no result was looked at to choose them. Attributions: vermilion speaks "
-        "for the explained class, blue against, white is zero; one scale for all of a sample."
+        "was given, models of seed 0; no result was looked at to choose them."
     )
+    if any(s.kind == "attribution" for sources in kept.values() for s in sources):
+        rule += (
+            " Attributions: vermilion speaks for the explained class, blue against, white is zero; one scale "
+            "for all of a sample."
+        )
     drawn = {s.label for sources in kept.values() for s in sources if s.label}
     labels, controls = facts.manifest["labels"], facts.manifest.get("controls", ())
     more = {m for kind in ("attack", "explainer") for m in labels[kind] if m not in controls} - drawn
@@ -186,7 +190,7 @@ class _Reader:
         image = self._image(
             png.picture(x, self.lower, self.upper),
             x,
-            "input",
+            f"test sample {self.row}",
             f"label {y}",
             f"{self.name[0]}, {title}: the input",
         )
@@ -211,7 +215,7 @@ class _Reader:
                     self._image(
                         png.picture(x, self.lower, self.upper),
                         x,
-                        s.label,
+                        f"attacked by {s.label}",
                         below,
                         f"{about}: attacked by {s.label}",
                     )
@@ -219,7 +223,13 @@ class _Reader:
             elif s.kind == "attribution":
                 x = _tensor(self.facts, s.result, "values", at)
                 images.append(
-                    self._image(png.heat(x, scale), x, s.label, "", f"{about}: attribution by {s.label}")
+                    self._image(
+                        png.heat(x, scale),
+                        x,
+                        f"attribution by {s.label}",
+                        "",
+                        f"{about}: attribution by {s.label}",
+                    )
                 )
             else:
                 x = _tensor(self.facts, s.result, "x_cf", at)
@@ -228,7 +238,7 @@ class _Reader:
                     self._image(
                         png.picture(x, self.lower, self.upper),
                         x,
-                        s.label,
+                        f"counterfactual by {s.label}",
                         below,
                         f"{about}: counterfactual by {s.label}, {below}",
                     )
@@ -255,7 +265,7 @@ class _Reader:
         best = int(odds.argmax())
         share = 100 * odds[best] / odds.sum()
         shown = "> 99.9" if share > 99.9 else f"{share:.1f}"
-        return f"reads {self._class(best)}, {shown} %"
+        return f"reads the input as {self._class(best)}, {shown} %"
 
     def _aim(self, s: _Source, at: int) -> str:
         target = _tensor(self.facts, s.selection, "target", at)

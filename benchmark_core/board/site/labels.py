@@ -7,8 +7,9 @@ from collections.abc import Sequence
 #: A name above a picture, the x that it points at, and its points.
 Name = tuple[str, float, list[int]]
 
-LEFT, RIGHT = 55, 542
+LEFT, RIGHT = 66, 542
 MOST_LEVELS = 6
+_MOST = 34  # characters
 _NEAR = 14  # px between marks that one line can point at
 _CHARACTER = 8.0  # width in px that a character never exceeds on average, also at the size of small screens
 
@@ -44,7 +45,7 @@ def _levels(names: Sequence[tuple[str, float]], side: int) -> list[tuple[float, 
     found: list[tuple[float, int | None]] = []
     for text, x in names:
         half = len(short(text)) * _CHARACTER / 2
-        centre = min(max(x + side * (half - 3), LEFT + half - 40), RIGHT + 12 - half)
+        centre = min(max(x + side * (half - 3), LEFT + half), RIGHT + 12 - half)
         left, right = centre - half, centre + half
 
         def crosses(level: int, left: float = left, right: float = right, x: float = x) -> bool:
@@ -63,4 +64,7 @@ def _levels(names: Sequence[tuple[str, float]], side: int) -> list[tuple[float, 
 
 
 def short(text: str) -> str:
-    return text if len(text) <= 34 else text[:33] + "…"
+    """Of a long name both ends, for names that begin alike; of names joined by ≈ the first."""
+    if len(text) <= _MOST:
+        return text
+    return text[: _MOST - 1] + "…" if " ≈ " in text else f"{text[:16]}…{text[-17:]}"

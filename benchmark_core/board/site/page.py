@@ -21,6 +21,7 @@ from ..formats import count, plural
 from ..headline import Place, by_model, headline, headline_places, make_boards
 from ..model import Table
 from ..ranks import ALPHABET
+from ..strips import key_of
 from ..table import MARKDOWN
 from .across import AcrossView, across_view
 from .crossmap import CrossMap, cross_map
@@ -70,7 +71,6 @@ class SuiteView:
     left_out: list[str] = field(default_factory=list)
     planned_out: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    flagged: str = ""
 
 
 def build_report(
@@ -178,13 +178,12 @@ class _Suite:
                 self.data.update((b.id, b.data) for b in made)
             view.warnings += [w for w in table.warnings if w not in view.warnings]
         if facts.done:
-            view.help, view.footers = _help(blocks), _footers(blocks)
+            view.help, view.footers = _help(blocks), [*_footers(blocks), *self._key()]
             self._headline_sections(view)
             view.across = [a for table in self.tables if (a := across_view(table))]
             view.verdict = verdict(self.tables, self.chosen, self.controls)
         view.published = self.published
         view.facts = self._facts(blocks)
-        view.flagged = next((b.id for b in blocks if b.flagged), "")
         view.bands = self._bands()
         view.commands = [self.again, *self._other_commands()]
         view.provenance = list(facts.provenance())
@@ -264,13 +263,19 @@ class _Suite:
             ("Intervals", f"95 %, {'; some '.join(over)}" if over else "", ""),
             (
                 "Flags",
-                plural(flagged, "row") if flagged else "none",
+                (plural(flagged, "row") if flagged else "none") if self.facts.done else "",
                 next((b.id for b in blocks if b.flagged), ""),
             ),
             ("Made", ", ".join(made), ""),
             ("Device", ", ".join(self.facts.devices[:2]), ""),
         ]
         return [line for line in found if line[1]]
+
+    def _key(self) -> list[str]:
+        """What the signs in the boards mean, each that occurs."""
+        blocks = [(b, range(len(b.rows))) for t in self.tables for b in t.blocks if b.rows]
+        key = key_of(blocks, across=False)
+        return [key] if key else []
 
     def _bands(self) -> list[str]:
         bands = []
@@ -313,7 +318,10 @@ class _Suite:
 
 
 def _help(blocks: Sequence[BlockView]) -> str:
-    ranks = "Rows that share a letter cannot be separated. Filtering and sorting never change a rank."
+    ranks = (
+        "Rows that share a letter cannot be separated; from a name in bold no row is separated as better. "
+        "Filtering and sorting never change a rank."
+    )
     said = [ranks] if any(b.has_ranks for b in blocks) else []
     return " ".join([*said, "Press a number to see how it was made."])
 

@@ -19,7 +19,8 @@ LANES = 6
 @dataclass(frozen=True)
 class Place:
     """A row in the ranking of a column of `of` rows. first, groups: the number of its first group of rows
-    that cannot be separated, and of how many it is part. lanes: of the column."""
+    that cannot be separated, and of how many it is part. lanes: of the column. leads: no row is separated as
+    better, while some row is from another."""
 
     low: int
     high: int
@@ -27,6 +28,7 @@ class Place:
     groups: int
     of: int
     lanes: int
+    leads: bool
 
     @property
     def rank(self) -> str:
@@ -83,8 +85,9 @@ class Ranked:
         self.of = self.ranking.of if self.ranking else 0
         groups = [_groups(s) if s is not None else (0, 0) for s in standings]
         self.lanes = min(LANES, max(3, *(n for _, n in groups)))
+        apart = any(s.low > 1 for s in standings if s is not None)
         self.places = [
-            Place(s.low, s.high, *groups[r], self.of, self.lanes) if s is not None else None
+            Place(s.low, s.high, *groups[r], self.of, self.lanes, apart and s.low == 1) if s else None
             for r, s in enumerate(standings)
         ]
 

@@ -36,12 +36,8 @@
     const line = [];
     for (const tr of table.querySelectorAll("tr[data-r]")) line[tr.dataset.r] = tr;
     let names = null; // made when somebody filters
-    const input = section.querySelector("input");
-    const all = section.querySelector(".all");
-    const said = section.querySelector(".said");
-    const start = table.querySelector("[aria-sort] .by");
-    let by = start ? Number(start.dataset.c) : -1;
-    let everything = false;
+    const [input, all, said] = ["input", ".all", ".said"].map((part) => section.querySelector(part));
+    let [by, everything] = [Number(table.querySelector("[aria-sort] .by")?.dataset.c ?? -1), false];
 
     const order = () => (by < 0 ? line.map((_, r) => r) : block.columns[by].order);
     const wanted = () => {
@@ -60,11 +56,11 @@
       section.querySelector(".shown").textContent =
         first.size < keep.length ? `first ${first.size.toLocaleString("en")} of ${rows(keep.length)}` : rows(keep.length).replace(" ", `${of} `);
       all.hidden = first.size === keep.length;
-      const late = section.querySelector(".late");
-      if (late) late.hidden = all.hidden;
+      for (const late of section.querySelectorAll(".late")) late.hidden = all.hidden;
     }
 
-    function place(tr, at, column) {
+    function place(tr, at, column, apart) {
+      tr.classList.toggle("lead", Boolean(apart && at && at[0] === 1));
       const cell = tr.querySelector(".rank");
       if (!cell) return;
       const [low, high, first, groups] = at || [0, 0, 0, 0];
@@ -80,9 +76,10 @@
     function sort(c) {
       by = c;
       const column = block.columns[c];
+      const apart = column.places && column.places.some((at) => at && at[0] > 1);
       column.order.forEach((r, i) => {
         (i < column.ranked ? main : rest).append(line[r]);
-        place(line[r], column.places && column.places[r], column);
+        place(line[r], column.places && column.places[r], column, apart);
       });
       rest.querySelector(".sep span").textContent = column.rest;
       for (const th of table.querySelectorAll("[aria-sort]")) th.removeAttribute("aria-sort");
@@ -143,13 +140,6 @@
         copy(text(button.dataset.copy), said, `Copied ${rows(shown)}`);
       });
     }
-    const first = table.querySelector("thead .n1");
-    const wide = section.querySelector(".wide");
-    const measure = new ResizeObserver(() => {
-      wide.hidden = table.offsetWidth <= table.parentElement.clientWidth;
-      if (first) table.style.setProperty("--after-1", `${first.offsetWidth}px`);
-    });
-    for (const box of [table.parentElement, table, first]) if (box) measure.observe(box);
     if (line.length > data.most) show();
   }
 
@@ -163,7 +153,7 @@
     let standing = column.places && !at ? "not ranked" : "";
     if (at) standing = `Rank ${rank(at)} of ${column.of}: ${at[0] - 1} ${at[0] === 2 ? "row is" : "rows are"} separated as better, ${column.of - at[1]} as worse.`;
     dialog.querySelector("h2").textContent = `${[...button.closest("tr").querySelectorAll("th")].map((th) => th.textContent).join(" × ")} · ${column.name}`;
-    dialog.querySelector(".value").textContent = [...button.children].map((e) => e.textContent).join(" ");
+    dialog.querySelector(".value").textContent = [...[...button.children].map((e) => e.textContent), column.unit].join(" ").trim();
     const list = dialog.querySelector("dl");
     list.replaceChildren();
     const facts = [
@@ -192,6 +182,17 @@
       const flag = event.target.closest && event.target.closest(".flag");
       if (flag && !flag.contains(event.relatedTarget)) flag.classList.remove("shut");
     });
+  }
+  // What stands still when a table is wider than its box, and whether it is.
+  for (const box of document.querySelectorAll(".scroll")) {
+    const table = box.firstElementChild;
+    const names = [...table.querySelectorAll("thead .n1, thead .n2")];
+    const measure = new ResizeObserver(() => {
+      box.previousElementSibling.querySelector(".wide").hidden = table.offsetWidth <= box.clientWidth;
+      if (names[0]) table.style.setProperty("--after-1", `${names[0].offsetWidth}px`);
+      table.style.setProperty("--names", `${names.reduce((w, th) => w + th.offsetWidth, 0)}px`);
+    });
+    for (const part of [box, table, ...names]) measure.observe(part);
   }
   document.querySelectorAll("table[data-block]").forEach(board);
 })();

@@ -72,10 +72,14 @@ class Picture:
     front: tuple[tuple[float, float], ...]
     series: tuple[str, ...]
     note: str
+    left_out: str
     top: float
     shift: float
     alt: str
     compared: bool
+
+    left: float = LEFT
+    right: float = RIGHT
 
     @property
     def height(self) -> float:
@@ -162,7 +166,7 @@ class _Drawing:
         found = pareto_front(_axis(x), _axis(y)).dominated_by
         return {k: [self.ranked[j] for j in by] for k, by in zip(self.ranked, found, strict=True) if by}
 
-    def picture(self, title: str, note: str) -> Picture:
+    def picture(self, title: str, left_out: str) -> Picture:
         names, levels = self._names()
         self.top = TOP_MARGIN + LEVEL * (levels + 1) + 6
         shift = self.top - 56
@@ -175,7 +179,8 @@ class _Drawing:
             title, x_name, y_name,
             tuple(Tick(self._x(v), _tick(v, self.x_steps)) for v in self.x_steps),
             tuple(Tick(self._y(v), _tick(v, self.y_steps)) for v in self.y_steps),
-            marks, self._labels(names), self._front(), tuple(self.series), self._note(note), self.top, shift,
+            marks, self._labels(names), self._front(), tuple(self.series), self._note(), left_out,
+            self.top, shift,
             f"{title}: {len(marks)} rows, {x_name} across, {y_name} up; {beaten} clearly beaten. "
             "The boards below hold the same numbers.", self.compared,
         )  # fmt: skip
@@ -235,13 +240,10 @@ class _Drawing:
 
     # -- words --
 
-    def _note(self, left_out: str) -> str:
-        said = [left_out] if left_out else []
+    def _note(self) -> str:
         if not self.compared:
-            said.append("No front is drawn: the rows were not compared.")
-        elif len(self.ranked) < len(self.points):
-            said.append("Dotted marks are not ranked.")
-        return " ".join(said)
+            return "No front is drawn: the rows were not compared."
+        return "Dotted marks are not ranked." if len(self.ranked) < len(self.points) else ""
 
     def _names(self) -> tuple[list[Name], int]:
         """Names to print with the x of their mark: neighbours that cannot be separated share one."""

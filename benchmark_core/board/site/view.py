@@ -64,6 +64,12 @@ class RowView:
     place: Place | None
     late: bool = False
 
+    @property
+    def look(self) -> str:
+        """Its classes: no row is separated as better than one that leads."""
+        leads = self.place is not None and self.place.leads
+        return " ".join(name for name, is_one in (("control", self.control), ("lead", leads)) if is_one)
+
 
 @dataclass(frozen=True)
 class Head:
@@ -132,6 +138,8 @@ class Boards:
 
     def block(self, table: Table, block: Block) -> BlockView:
         self.made += 1
+        for_all = (*_worst(table), *table.notes) if block is table.blocks[-1] else ()
+        block = _ranked_first(block)
         places = [Ranked(block, i) for i in range(len(block.columns))]
         by = block.ordered_by
         has_ranks = any(place.ranking is not None for place in places)
@@ -167,7 +175,7 @@ class Boards:
             f"b{self.made}", title, where, self._parts(block), self._verdict(block),
             block.labels, _groups(self.facts.manifest, block), tuple(ordered[: default.ranked]),
             tuple(ordered[default.ranked :]), default.rest_title, by, has_ranks, flags,
-            max(3, lanes), self._notes(table, block, default.ranking), _footer(block),
+            max(3, lanes), (*self._notes(block, default.ranking), *for_all), _footer(block),
             {"again": self.again, "title": f"{title} · {where}",
              **BlockData(self.facts, self.strings, table, block).made(places, flags=flags)},
         )  # fmt: skip
@@ -182,7 +190,7 @@ class Boards:
     def _verdict(self, block: Block) -> str:
         return board_verdict(block) if len(block.rows) > 1 else ""
 
-    def _notes(self, table: Table, block: Block, ranking: Ranking | None) -> tuple[str, ...]:
+    def _notes(self, block: Block, ranking: Ranking | None) -> tuple[str, ...]:
         """What a reader must know about the block's numbers; a number's drawer has its own."""
         cells = [
             (c, cell.estimate) for row in block.rows for c, cell in zip(block.columns, row.cells, strict=True)
@@ -201,8 +209,6 @@ class Boards:
             notes.append(f"Not comparable, measured on different samples: {', '.join(other)}.")
         if ranking is not None and block.ordered_by is not None:
             notes += row_notes(block, block.ordered_by)
-        if block is table.blocks[-1]:
-            notes += table.notes
         return tuple(dict.fromkeys(notes))
 
     def _incomplete(self, block: Block, r: int, row: Row) -> str:
@@ -216,6 +222,27 @@ class Boards:
                 why = self.facts.missing(at, self.facts.seeds(at, column.metric, cell))
                 missing.append(f"{column_title(column)}: {why}" if why else column_title(column))
         return words.incomplete(row.done, row.of, "; ".join(missing), lacking(block, [r]))
+
+
+def _ranked_first(block: Block) -> Block:
+    """The metric that ranks the rows before the others and its column before all, so that a table that is
+    wider than the page shows it."""
+    by = block.ordered_by
+    if by is None:
+        return block
+    metric = block.columns[by].metric
+    order = sorted(range(len(block.columns)), key=lambda i: (block.columns[i].metric != metric, i != by, i))
+    if order == sorted(order):
+        return block
+    rows = tuple(replace(row, cells=tuple(row.cells[i] for i in order)) for row in block.rows)
+    return replace(block, columns=tuple(block.columns[i] for i in order), rows=rows, ordered_by=0)
+
+
+def _worst(table: Table) -> list[str]:
+    """What the columns of a worst case are."""
+    columns = [c for block in table.blocks for c in block.columns if c.derived and "attack" in c.at]
+    named = dict.fromkeys(c.at["attack"] for c in columns)
+    return [f"{name}: sample by sample, what these attacks leave at worst." for name in named]
 
 
 def _footer(block: Block) -> str:

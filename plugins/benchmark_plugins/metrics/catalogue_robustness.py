@@ -95,6 +95,7 @@ SPECS: tuple[MethodSpec, ...] = (
         params=PerturbationNormParams,
         consumes=("perturbation",),
         direction="lower",
+        judges="attack",
         scores="conditional",
         range=(0.0, math.inf),
         cite="Carlini, Wagner: Towards evaluating the robustness of neural networks (S&P 2017). "

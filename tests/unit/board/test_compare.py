@@ -154,15 +154,22 @@ def test_few_samples_and_scores_that_are_no_numbers(made, other):
     assert {cell.verdict for cell in compared(other, other).cells} == {"identical"}
 
 
-def test_another_kind_of_metric(made, other):
-    fill(made, defenses=("AT",))
-    fill(other, defenses=("AT",))
-    manifest = json.loads(json.dumps(other.manifest))
-    manifest["metrics"]["distance"]["direction"] = "higher"
-    found = compare_suites(
-        [(Side("a", made.store, made.manifest), Side("b", other.store, manifest))], "a", "b"
-    )
-    assert "its direction is lower and higher" in found.cells[0].reason
+@pytest.mark.parametrize(
+    ("key", "values", "said"),
+    [
+        ("direction", ("lower", "higher"), "its direction is lower and higher"),
+        ("name", ("cost", "perturbation-norm"), "its method is cost and perturbation-norm"),
+    ],
+)
+def test_another_metric_of_the_same_label(made, other, key, values, said):
+    sides = []
+    for one, value in zip((made, other), values, strict=True):
+        fill(one, defenses=("AT",))
+        manifest = json.loads(json.dumps(one.manifest))
+        manifest["metrics"]["distance"][key] = value
+        sides.append(Side("s", one.store, manifest))
+    found = compare_suites([tuple(sides)], "a", "b")
+    assert said in found.cells[0].reason
 
 
 def test_conditional_rows_that_solve_different_samples(made, other):
@@ -267,6 +274,50 @@ def test_several_suites_are_told_apart(made, other):
     assert [cell.at["suite"] for cell in found.cells] == ["made", "made", "second", "second"]
     assert found.tests == 4
     assert "made · AT · distance" in render_comparison(found)
+
+
+def test_a_suite_that_one_side_lacks_is_lost_or_new(made, other):
+    fill(made)
+    fill(other)
+    a, b = Side("old", made.store, made.manifest), Side("new", other.store, other.manifest)
+    more = Side("old", made.store, {**made.manifest, "suite": "second"})
+    lost = compare_suites([(a, b), (more, None)], "old", "new")
+    assert [(at["suite"], at["defense"]) for at in lost.only_left] == [
+        ("second", "Standard"),
+        ("second", "AT"),
+    ]
+    assert (len(lost.cells), lost.only_right, lost.passes) == (2, (), False)
+    assert "--check exits 1" in render_comparison(lost)
+    new = compare_suites([(b, a), (None, more)], "new", "old")
+    assert (new.only_right, new.only_left, new.passes) == (lost.only_left, (), True)
+    assert "--check" not in render_comparison(new)
+
+
+def test_where_nothing_is_compared_nothing_passes(made, other):
+    made.add(None, np.arange(200), metric="distance", seed=0, attack="pgd")
+    other.add(noisy(5, 0), metric="distance", seed=0, attack="pgd")
+    for one in (made, other):
+        assert not compared(made, one).passes
+
+
+def test_turned_round_a_comparison_says_the_same(made, other):
+    """Also its scope, where the seeds of one side alone are equal and that side alone could be ranked."""
+    for seed in range(3):
+        for metric, at in (
+            ("distance", {"attack": "pgd"}),
+            ("sparseness", {"explainer": "x", "on": "clean"}),
+        ):
+            made.add(noisy(5, 0), metric=metric, seed=seed, **at)
+            valid = np.arange(200) >= 20 if metric == "distance" else None
+            other.add(noisy(6, seed), valid=valid, metric=metric, seed=seed, **at)
+    found, turned = compared(made, other), compared(other, made)
+    assert [cell.verdict for cell in found.cells] == ["worse", "differs"]
+    assert [cell.verdict for cell in turned.cells] == ["better", "differs"]
+    for cell, back in zip(found.cells, turned.cells, strict=True):
+        assert (cell.scope, back.scope) == ("new runs", "new runs")
+        assert cell.pair.difference == -back.pair.difference
+        assert (cell.pair.low, cell.pair.high) == (-back.pair.high, -back.pair.low)
+        assert (cell.pair.p, cell.pair.p_holm) == (back.pair.p, back.pair.p_holm)
 
 
 # --- two rows ------------------------------------------------------------------------------------------
@@ -443,6 +494,22 @@ def test_medians_and_failure_values_are_compared_as_declared(made, other):
     mean = Side("s", other.store, other.manifest)
     (cell,) = compare_suites([(a, mean)], "a", "b").cells
     assert "its average is median and none" in cell.reason
+
+
+def test_the_side_without_a_finite_median_is_named(made, other):
+    """In one seed most attacks failed: that seed has no median to compare."""
+    sides = []
+    for one, failed in ((made, 20), (other, 150)):
+        for seed in range(3):
+            valid = np.arange(200) >= (20 if seed else failed)
+            one.add(noisy(5, seed), valid=valid, metric="distance", seed=seed, attack="pgd")
+        manifest = json.loads(json.dumps(one.manifest))
+        manifest["metrics"]["distance"] |= {"average": "median", "failure": "inf"}
+        sides.append(Side("s", one.store, manifest))
+    for pair in (sides, sides[::-1]):
+        names = ["whole" if side is sides[0] else "failing" for side in pair]
+        (cell,) = compare_suites([tuple(pair)], *names).cells
+        assert cell.reason.startswith("failing has a seed whose value is no finite number")
 
 
 def test_names_of_rows(made):

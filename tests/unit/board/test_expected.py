@@ -128,6 +128,16 @@ def test_messages(filled, line, message):
     assert message in found
 
 
+def test_two_values_of_one_source_are_one_too_many(filled):
+    """A published order has one of them, and the file does not say which."""
+    twice = "values:\n" + value() + value(", source: Table 2") + value(printed="0.10")
+    (said,) = errors(filled, twice)
+    assert said == "poster.yaml:4:5: this cell has a value already; remove one, or name two sources"
+    (said,) = errors(filled, "values:\n" + 2 * value(", source: Table 2"))
+    assert 'has a value of source "Table 2" already' in said
+    assert len(read(filled, "values:\n" + value() + value(", source: Table 2")).values) == 2
+
+
 def test_a_file_that_is_not_there(filled, tmp_path):
     board = boards_of(filled.manifest)[0]
     with pytest.raises(ExpectedErrors, match="no such file"):
@@ -226,6 +236,20 @@ def test_claims(filled, text, verdict, attack):
     (found,) = check(filled, claim(text, attack)).claims
     assert found.verdict == verdict
     assert found.sentence.lower().startswith(verdict)
+
+
+def test_a_claim_is_called_after_what_its_cells_share(filled):
+    claims = [
+        "{claim: pgd < fgsm, metric: robust-accuracy, at: {dataset: mnist, defense: Weak-AT}}",
+        "{claim: Standard < Weak-AT, metric: robust-accuracy, at: {dataset: mnist, attack: pgd}}",
+        "{claim: wine < mnist, metric: robust-accuracy, at: {defense: Weak-AT, attack: pgd}}",
+    ]
+    found = check(filled, f"claims: [{', '.join(claims)}]").claims
+    assert [one.name for one in found] == [
+        "mnist · Weak-AT · robust-accuracy",
+        "mnist · pgd · robust-accuracy",
+        "Weak-AT · pgd · robust-accuracy",
+    ]
 
 
 def test_a_claim_is_judged_on_the_scores_of_its_cells(filled):

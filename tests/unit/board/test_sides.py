@@ -129,8 +129,73 @@ def test_defenses_meet_explanations_from_their_own_side(made):
     assert {(p.column.direction, p.column.turned) for p in robust} == {("higher", False)}
 
 
-def test_only_what_attacks_make_judges_a_defense():
-    with pytest.raises(ValueError, match="consumes no perturbation"):
-        MethodSpec.metric("m", "a.b:C", consumes=("prediction",), direction="higher", judges="defense")
-    with pytest.raises(ValueError, match="judges must be one of method, defense"):
-        MethodSpec.metric("m", "a.b:C", consumes=("perturbation",), direction="higher", judges="attack")
+@pytest.mark.parametrize("metrics", [("distance",), ("distance", "robust-accuracy")])
+def test_robust_is_what_is_hard_to_attack(made, metrics):
+    """A short way is good for the attack: the defense that asks for a long one is the more robust. What
+    judges the defense itself comes first."""
+    rng = np.random.default_rng(0)
+    hard = rng.random(N)
+    for k in range(6):
+        for seed in range(made.seeds):
+            at = {"seed": seed, "defense": f"D{k}"}
+            for metric in metrics:
+                y = 1 + k + 0.1 * hard if metric == "distance" else (hard < 0.2 + 0.1 * k).astype(float)
+                made.add(y, metric=metric, attack="cw", **at)
+            y = 9 - k + 0.1 * rng.random(N)
+            made.add(y, metric="unfaithfulness", explainer="saliency", on="clean", **at)
+    manifest = {
+        **made.manifest,
+        "metrics": {m: made.manifest["metrics"][m] for m in (*metrics, "unfaithfulness")},
+    }
+    for metric, about in manifest["metrics"].items():
+        about["judges"] = {"robust-accuracy": "defense", "distance": "attack"}.get(metric, "method")
+    tables = make_boards(made.store, manifest)
+    (found,) = [one for table in tables for one in table.defenses]
+    assert found.robust.metric == metrics[-1]
+    assert found.found.rho == found.found.single_low == found.found.single_high == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "best", "direction"),
+    [
+        (("defense",), "AT", "higher"),
+        (("attack",), "near", "lower"),
+        (("defense", "attack"), "Standard · near", "lower"),
+    ],
+)
+def test_how_far_an_attack_had_to_go_is_good_for_the_defense(made, rows, best, direction):
+    rng = np.random.default_rng(0)
+    defenses = ("Standard",) if rows == ("attack",) else ("Standard", "AT")
+    for d, defense in enumerate(defenses):
+        for a, attack in enumerate(("near", "far")):
+            for seed in range(made.seeds):
+                y = 1 + d + 0.3 * a + 0.01 * rng.random(N)
+                made.add(y, metric="distance", attack=attack, defense=defense, seed=seed)
+    manifest = manifest_of(made, rows, judges=None)
+    manifest["metrics"]["distance"]["judges"] = "attack"
+    (table,) = (make_board(made.store, manifest, board) for board in boards_of(manifest))
+    block = table.blocks[0]
+    assert block.rows[0].name == best
+    assert {c.direction for c in block.columns} == {direction}
+    told = "Ranked from the defense's side, where what is harder to attack is better: higher distance."
+    assert (told in table.notes) == (rows == ("defense",))
+
+
+def test_the_worst_case_of_what_judges_the_attack_is_the_defenses(made, shares):
+    """0/1 scores of success: the worst that can happen to the defense is that any attack succeeds."""
+    first, second = shares(0.3, seed=1), shares(0.4, seed=2)
+    for defense in ("Standard", "AT"):
+        for attack, y in (("fgsm", first), ("pgd", second)):
+            for seed in range(made.seeds):
+                made.add(y, metric="robust-accuracy", attack=attack, defense=defense, seed=seed)
+    table = table_of(made, "defense", judges="attack")
+    worst = table.blocks[0].rows[0].cells[-1]
+    assert worst.estimate.value == pytest.approx(np.maximum(first, second).mean())
+
+
+def test_only_what_attacks_make_judges_a_defense_or_an_attack():
+    for judges in ("defense", "attack"):
+        with pytest.raises(ValueError, match="consumes no perturbation"):
+            MethodSpec.metric("m", "a.b:C", consumes=("prediction",), direction="higher", judges=judges)
+    with pytest.raises(ValueError, match="judges must be one of method, defense, attack"):
+        MethodSpec.metric("m", "a.b:C", consumes=("perturbation",), direction="higher", judges="us")

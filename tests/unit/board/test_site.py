@@ -164,12 +164,34 @@ def test_the_csv_of_the_page_is_the_csv_of_the_table(store, page):
                 found.append(dict(zip(head, next(csv.reader([",".join(fields)])), strict=True)))
         for row in expected:
             row["keys"] = " ".join(k[:12] for k in row["keys"].split())
-        assert found == expected
+        labels = [c for c in ("defense", "explainer") if c in expected[0]]
+        rows = [
+            dict.fromkeys(tuple(line[c] for c in labels) for line in lines) for lines in (found, expected)
+        ]
+        assert list(rows[0]) == list(rows[1])
+        assert sorted(map(str, found)) == sorted(map(str, expected))  # the ranked column stands first
+
+
+def test_the_ranked_column_stands_first_with_its_metric(store, page):
+    manifest = store.suite("made")
+    table = make_board(store, manifest, boards_of(manifest)[0])
+    (block,) = table.blocks
+    assert [c.at.get("attack") for c in block.columns] == ["noise", "pgd", "worst of 2", None]
+    assert block.ordered_by == 2
+    shown = page.data["blocks"]["b1"]
+    names = [column["name"] for column in shown["columns"]]
+    assert names == [f"robust-accuracy · {a}" for a in ("worst of 2", "noise", "pgd")] + ["accuracy"]
+    heads = [a["data-c"] for t, a in page.elements if t == "button" and a.get("class") == "by"]
+    assert heads[:4] == ["3", "0", "1", "2"]  # the header of accuracy stands over two lines
+    means = [[cell.estimate.value for cell in row.cells] for row in block.rows]
+    per_seed = [[np.mean([float(x) for x in c[3].split()]) / 100 for c in row] for row in shown["cells"]]
+    np.testing.assert_allclose(per_seed, np.array(means)[:, [2, 0, 1, 3]], atol=1e-4)
 
 
 def test_the_drawer_knows_where_a_number_comes_from(store, page):
     block = page.data["blocks"]["b1"]
-    how, origin, keys, seeds, _ = block["cells"][0][0]
+    at = [c["name"] for c in block["columns"]].index("robust-accuracy · noise")
+    how, origin, keys, seeds, _ = block["cells"][0][at]
     on, ran, passes, versions = (page.data["strings"][i] for i in page.data["origins"][origin])
     assert page.data["strings"][how].startswith("Mean over 3 seeds × 40 samples; 95 % interval (Wilson")
     assert on == "digits · 40 test samples (seeded shuffle), next targets"
@@ -333,6 +355,34 @@ def test_the_gallery_says_by_which_rule_methods_are_shown(page):
         "Of the suite's attacks the first is shown, and of its explainers the first of each kind: "
         "1 more method not drawn: ecco."
     ) in page.text
+
+
+def test_a_picture_of_the_gallery_says_what_it_is(html, page):
+    """A stranger knows neither pgd nor ecco; nor what is drawn of a suite without attributions."""
+    for said in ("test sample 5", "attacked by pgd", "attribution by saliency", "counterfactual by ecco cf"):
+        assert f"<figcaption>{said}<br>" in html or f"<figcaption>{said}</figcaption>" in html, said
+    assert "reads the input as " in page.text
+    assert "Attributions: vermilion speaks for the explained class" in page.text
+
+
+def test_without_attributions_their_colours_are_not_explained(tmp_path):
+    page = Page(build_report(fill(tmp_path / "s", explainers=("random",))))
+    assert "counterfactual by random cf" in page.text
+    assert "vermilion" not in page.text
+
+
+def test_more_than_four_explainers_are_small_pictures_with_one_note(tmp_path):
+    names = [f"e{i}" for i in range(5)]
+    few = build_report(fill(tmp_path / "few", explainers=("random", *names[:4]))).partition("<script")[0]
+    many = build_report(fill(tmp_path / "many", explainers=("random", *names))).partition("<script")[0]
+    assert few.count('class="picture"') == 1
+    assert few.count('<ul class="legend">') == 1
+    assert '<div class="pictures many">' not in few
+    assert many.count('class="picture"') == 5
+    assert many.count('<div class="pictures many">') == 1
+    assert '<ul class="legend">' not in many, "their titles name the explainers"
+    assert many.count("Left out: control random") == few.count("Left out: control random") == 1
+    assert all(f">digits · {name}</text>" in many for name in names)
 
 
 def test_help_and_footers_stand_once(html, store):

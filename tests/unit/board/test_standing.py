@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from benchmark_core.board import boards_of, gates, make_board, words
+from benchmark_core.board.model import Cell, Column
 from benchmark_core.board.standing import worst_of
-from benchmark_core.board.statistics import Scores, estimate_rows
+from benchmark_core.board.statistics import Estimate, Scores, estimate_rows
 from benchmark_core.board.table import render
 
 N = 120
@@ -127,6 +128,48 @@ def test_a_stronger_attack_that_does_worse_is_flagged(made):
         },
     )
     assert found == {"odd": {"pgd above fgsm"}, "rising": {"rises with eps"}, "fine": set()}
+
+
+def test_attacks_on_two_models_are_not_held_against_each_other(made):
+    """The columns of a board of defenses have the model too: pgd on a robust one may well leave more."""
+    shares = {"weak": {"fgsm 0.1": 0.3, "pgd 0.1": 0.2}, "robust": {"fgsm 0.1": 0.9, "pgd 0.1": 0.8}}
+    for model, attacks in shares.items():
+        for attack, share in attacks.items():
+            for s in range(made.seeds):
+                y = (np.arange(N) < share * N).astype(float)
+                made.add(y, metric="robust-accuracy", seed=s, model=model, attack=attack)
+    assert flags(made, {}) == {"Standard": set()}
+
+
+@pytest.mark.parametrize("judges", ["defense", None, "method"])
+@pytest.mark.parametrize("rows", [("attack",), ("defense", "attack"), ("dataset", "defense")])
+def test_attacks_in_rows_are_held_against_each_other_too(made, rows, judges):
+    """What judges the attack (a share of successes) may well rise with its strength."""
+    shares = {"fgsm 0.1": 0.3, "pgd 0.1": 0.7, "pgd 0.2": 0.9}
+    fill(made, {"A": shares, "B": dict.fromkeys(shares, 0.5)})
+    made.board("b", rows)
+    full = {**made.manifest, "methods": {"attack": METHODS}}
+    if judges is not None:
+        full["metrics"]["robust-accuracy"]["judges"] = judges
+    (block,) = make_board(made.store, full, boards_of(full)[0]).blocks
+    found = {row.name: {flag.word: flag.text for flag in row.flags} for row in block.rows}
+    above, rises = "pgd above fgsm", "rises with eps"
+    expected = {
+        ("attack",): {"fgsm 0.1": set(), "pgd 0.1": {above}, "pgd 0.2": {rises}},
+        ("defense", "attack"): {
+            **{f"{d} · {attack}": set() for d in "AB" for attack in shares},
+            "A · pgd 0.1": {above}, "A · pgd 0.2": {rises},
+        },
+        ("dataset", "defense"): {"A": {above, rises}, "B": set()},
+    }[rows]  # fmt: skip
+    if judges == "method":
+        expected = {name: set() for name in expected}
+    assert {name: set(of_row) for name, of_row in found.items()} == expected
+    texts = [text for of_row in found.values() for text in of_row.values()]
+    assert all("under pgd 0.1" in text for text in texts)
+    assert sum("under fgsm 0.1" in text for text in texts) == sum(
+        above in of_row for of_row in found.values()
+    )
 
 
 @pytest.mark.parametrize("index", [np.arange(N) + 7, np.arange(N // 2)])
@@ -341,6 +384,17 @@ def test_vanished_gradients_are_flagged(made):
     for share, said in ((0.05, "5 %"), (0.999, "99.9 %"), (1.0, "100 %")):
         text = words_of(share)["vanished gradients"]
         assert text.startswith(f"pgd met no usable gradient on up to {said} of the samples of a seed")
+
+
+def test_a_blind_attack_in_a_row_is_flagged(made):
+    column = Column("robust-accuracy", {}, {}, "%", "higher", "bernoulli")
+    cell = Cell(Estimate("ok", 0.8), 1, 1)
+    view = gates.View(column, [cell, cell], [None, None], [("a",), ("b",)])
+    made.add(np.ones(N), metric="robust-accuracy", seed=0, attack="pgd")
+    rows = [{"attack": "pgd"}, {"attack": "fgsm"}]
+    found = gates.flags([view], rows, made.manifest, {"a": 0.5, "b": 0.0}.get)
+    assert [[flag.word for flag in of_row] for of_row in found] == [["vanished gradients"], []]
+    assert found[0][0].text.startswith("pgd met no usable gradient on up to 50 % ")
 
 
 def test_a_cell_that_is_missing_elsewhere_does_not_cost_a_row_its_rank(made):

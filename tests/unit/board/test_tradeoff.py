@@ -138,7 +138,7 @@ def test_controls_are_no_marks_and_not_correlated(made, suite, rows):
     assert picture.series == ("e",)
     assert set(marks(picture)) == set(DEFENSES)
     said = r"Left out: control null \(0\.\d+( to 0\.\d+)?\), reference real \(0\.2\d+( to 0\.2\d+)?\)\."
-    assert re.fullmatch(said, picture.note)
+    assert re.fullmatch(said, picture.left_out)
     assert float(picture.y_ticks[0].text) == 2  # the axis is that of the marks
     correlated = across_defenses(make_boards(made.store, manifest), manifest)
     assert [one.at["explainer"] for one in correlated] == ["e"]
@@ -184,7 +184,7 @@ def test_a_mark_is_hollow_exactly_where_another_row_clearly_beats_it(tmp_path):
     (picture,) = tradeoff.pictures("digits", robust, explained, ["random", "saliency", "ecco"], ["random"])
     assert picture.series == ("saliency", "ecco")
     assert len(picture.marks) == 5  # 3 defenses × 2 explainers; one row is incomplete, the control left out
-    assert re.fullmatch(r"Left out: control random \(\d\.\d+ to \d\.\d+\)\.", picture.note)
+    assert re.fullmatch(r"Left out: control random \(\d\.\d+ to \d\.\d+\)\.", picture.left_out)
     # All columns separate everything here by construction, except what shares a defense: count by hand.
     assert len({p.row: p for p in explained}) == 9
     assert beaten(picture) == {f"{d} × saliency" for d in ("Standard", "Weak", "Strong")}
@@ -233,6 +233,19 @@ def test_names_of_marks_at_the_edge_are_not_lost():
     placed = stack(named)
     assert None not in [level for _, level in placed]
     check(named, placed)
+
+
+def test_no_name_reaches_the_numbers_of_the_axis():
+    """Left of the picture stand the ticks."""
+    named = [("a long name at the edge", 66.0), ("Standard", 70.0), ("AT 0.3", 300.0)]
+    for (text, _), (centre, level) in zip(named, stack(named), strict=True):
+        assert level is None or centre - len(short(text)) * 4 >= labels.LEFT
+
+
+def test_long_names_that_begin_alike_differ_when_cut():
+    long = [f"a very long name of a defense with all of its params, number {i}" for i in range(3)]
+    assert len({short(name) for name in long}) == 3
+    assert all(len(short(name)) == 34 for name in long)
 
 
 def test_names_of_marks_on_one_spot_share_a_line():

@@ -1,10 +1,12 @@
 """`robex compare` on real runs: places, exit codes, and errors in one line."""
 
 import json
+import shutil
 
 import pytest
 
 from benchmark_core.cli.main import main
+from benchmark_core.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,22 @@ def test_a_suite_of_a_store(ran, changed, capsys):
     assert 'no suite called "tinny" has run here; did you mean "tiny"?' in capsys.readouterr().err
     assert main(["compare", ran.store, changed, "--suite", "other"]) == 2
     assert "it holds: tiny" in capsys.readouterr().err
+
+
+def test_a_suite_that_is_gone_fails_a_check(ran, tmp_path, capsys):
+    """Of two stores; where one side is a suite, nobody asks about the other suites."""
+    more = tmp_path / "more"
+    shutil.copytree(ran.store, more)
+    store = Store(more)
+    store.write_suite("second", {**store.suite("tiny"), "suite": "second"})
+    assert main(["compare", str(more), ran.store, "--check"]) == 1
+    out, err = capsys.readouterr()
+    assert "3 cells on both sides, 3 only left, 0 only right." in out
+    assert err == f"only in {more}: suite second\n"
+    assert main(["compare", ran.store, str(more), "--check"]) == 0
+    assert "3 cells on both sides, 0 only left, 3 only right." in capsys.readouterr().out
+    assert main(["compare", str(more), f"{ran.store}:tiny", "--check"]) == 0
+    assert main(["compare", str(more), ran.store, "--check", "--suite", "tiny"]) == 0
 
 
 @pytest.mark.parametrize(

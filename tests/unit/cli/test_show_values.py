@@ -104,7 +104,8 @@ def test_a_label_of_any_suite_is_known(tmp_path, ran, capsys):
     store = Store(tmp_path / "store")
     manifest = Store(ran.store).suite("tiny")
     store.write_suite("a", {**manifest, "suite": "a"})
-    store.write_suite("b", {**manifest, "suite": "b", "labels": {**manifest["labels"], "defense": ["other"]}})
+    labels = {**manifest["labels"], "defense": ["other"]}
+    store.write_suite("b", {**manifest, "suite": "b", "labels": labels, "cells": []})
     assert main(["show", "Standard", "--store", str(store.path)]) == 2
     assert "the records of this defense: robex show --defense Standard" in capsys.readouterr().err
 

@@ -92,6 +92,32 @@ def test_failures_of_a_mended_method_are_old(suite, tmp_path, capsys):
     assert not list(failures.iterdir())
 
 
+def test_a_suite_that_ran_with_a_plugin_file_is_shown_without_it(suite, tmp_path, capsys):
+    store, plugin = str(tmp_path / "s"), tmp_path / "failing_plugin.py"
+    plugin.write_text(FAILING)
+    text = suite.read_text().replace("[saliency]", "[failing]")
+    suite.write_text(text)
+    try:
+        assert main(["run", str(suite), "--store", store, "--plugin", str(plugin), "-q"]) == 1
+    finally:
+        sys.modules.pop("failing_plugin", None)
+    capsys.readouterr()
+    for verb in ("table", "status", "report"):
+        assert main([verb, str(suite), "--store", store]) == 0
+        out, err = capsys.readouterr()
+        assert ("failing" in out or verb == "report", err) == (True, "")
+    assert "failing_plugin" not in sys.modules  # what is in a store runs no code
+    suite.write_text(text.replace("seeds: 2", "seeds: 3"))
+    assert main(["table", str(suite), "--store", store]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith(f"{suite} has changed since it ran: these are the results of the last run; ")
+    again = f"robex plan {suite} --plugin {plugin} --store {store}"
+    assert re.findall("; (robex plan .*) shows what is new\n", told) == [again]
+    suite.write_text("suite: [")
+    assert main(["table", str(suite), "--store", store]) == 0
+    assert f"robex validate {suite} --plugin {plugin} says why" in capsys.readouterr().err
+
+
 def test_only_counts_what_it_selects(suite, tmp_path, capsys):
     store = str(tmp_path / "s")
     main(["plan", str(suite), "--store", store, "--json"])

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,9 @@ from benchmark_core.errors import RobexError
 from benchmark_core.plan import build_plan
 from benchmark_core.registry import Registry
 from benchmark_core.run.scheduler import count_stages
-from benchmark_core.suite import read
+from benchmark_core.suite import Source, read
+
+TOYS = Path(__file__).parents[2] / "toys" / "toy_bench.py"
 
 
 def stages(plan):
@@ -220,6 +223,115 @@ def test_a_hundred_thousand_cells_are_planned_in_seconds(planned):
     assert len(plan.cells) == 500 * 2 * 10 * 2 * 2
     # A bound against quadratic steps, generous enough for a busy machine; the figure is in docs/benchmarks.
     assert time.perf_counter() - started < 60
+
+
+# --- methods of a kind that no toy is --------------------------------------------------------------------
+
+KINDRED = """
+from dataclasses import dataclass
+from typing import Annotated
+
+from benchmark_core import AttackRef, Count, MethodSpec, Operational, hookimpl, use
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    neighbours: Count = 5
+    batch: Annotated[Count, Operational()] = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Several:
+    members: tuple[AttackRef, ...]
+
+
+A = "toy_bench:Any"
+
+
+@hookimpl
+def register_methods():
+    yield MethodSpec.state("kin-index", A, params=Index)
+    for name, index in (
+        ("near", use("kin-index")),
+        ("batched", use("kin-index", batch=8)),
+        ("far", use("kin-index", neighbours=50)),
+    ):
+        yield MethodSpec.attack(f"kin-{name}", A, needs=lambda params, index=index: {"index": index})
+    yield MethodSpec.attack("kin-several", A, params=Several)
+    yield MethodSpec.attack("kin-votes", A, params=Several, deterministic=True)
+    yield MethodSpec.attack("kin-same", A, deterministic=True)
+    yield MethodSpec.defense("kin-images", A, accepts=("image",))
+    for what in ("model", "result"):
+        yield MethodSpec.metric(f"kin-{what}", A, consumes=("prediction",), direction="lower", reference=what)
+"""
+
+
+@pytest.fixture
+def kin(tmp_path):
+    (tmp_path / "kindred.py").write_text(KINDRED)
+    sys.modules.pop("kindred", None)
+    registry = Registry.load([TOYS, tmp_path / "kindred.py"])
+    assert not registry.problems
+
+    def plan(text):
+        seeds = "" if "seeds:" in text else "seeds: 1\n"
+        head = f"suite: kin\n{seeds}datasets: [toy]\nmodels: [toy-linear]\n"
+        return build_plan(read(Source("kin.yaml", head + text), registry), registry)
+
+    return plan
+
+
+def test_states_of_methods_in_a_list_are_prepared(kin):
+    plan = kin(
+        "defenses: [toy-train]\nattacks: [{use: kin-several, members: [kin-near]}]\nmetrics: [toy-size]"
+    )
+    (attack,) = (n for n in plan.nodes.values() if n.stage == "attack")
+    assert {attack.inputs["state:index"]} == keys(plan, "prepare")
+
+
+@pytest.mark.parametrize(("member", "seeds"), [("kin-same", 1), ("kin-near", 3)])
+def test_what_draws_nothing_itself_depends_on_seeds_through_what_it_calls(kin, member, seeds):
+    plan = kin(
+        f"defenses: [toy-train]\nattacks: [{{use: kin-votes, members: [{member}]}}]\nmetrics: [toy-size]\n"
+        "seeds: 3"
+    )
+    drawn = {n.identity.get("seed") for n in plan.nodes.values() if n.stage == "attack"}
+    assert len(drawn) == seeds
+    assert (None in drawn) == (seeds == 1)
+
+
+def test_what_is_operational_makes_no_state_another(kin):
+    suite = (
+        "defenses: [toy-train]\nattacks: [{use: kin-several, members: [kin-near, %s]}]\nmetrics: [toy-size]"
+    )
+    assert len(keys(kin(suite % "kin-batched"), "prepare")) == 1
+    with pytest.raises(RobexError, match="two methods need different states called 'index'"):
+        kin(suite % "kin-far")
+
+
+def test_predictions_are_compared_with_those_of_the_reference(kin):
+    plan = kin(
+        "defenses: [{use: toy-train, as: A}, {use: toy-train, lr: 0.1, as: B}]\n"
+        "metrics: [{use: kin-result, reference: A, samples: 10}]"
+    )
+    predicted = {
+        n.key: (n.inputs["selection"], n.where["defense"])
+        for n in plan.nodes.values()
+        if n.stage == "predict"
+    }
+    measured = {n.where["defense"]: n.inputs for n in plan.nodes.values() if n.stage == "measure"}
+    for defense, inputs in measured.items():
+        assert predicted[inputs["result"]] == (inputs["selection"], defense)
+        assert predicted[inputs["reference_result"]] == (inputs["selection"], "A")
+    assert set(measured) == {"A", "B"}
+
+
+@pytest.mark.parametrize("metric", ["kin-model", "kin-result"])
+def test_a_reference_that_cannot_be_trained_leaves_predictions_out(kin, metric):
+    plan = kin(f"defenses: [toy-train, kin-images]\nmetrics: [{{use: {metric}, reference: kin-images}}]")
+    assert not plan.cells
+    assert not plan.nodes
+    assert plan.left_out["kin-images needs image inputs (toy is tabular)"] == 2
 
 
 # --- plugins that answer nonsense, and suites that are too large ---------------------------------------

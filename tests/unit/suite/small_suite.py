@@ -1,4 +1,10 @@
-"""A plugin of methods that are never run, and the start of a small suite of them."""
+"""A plugin of methods that are never run, the start of a small suite of them, and what tests ask of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmark_core.suite import Suite
 
 PLUGIN = '''
 from dataclasses import dataclass
@@ -133,3 +139,11 @@ models: [mlp]
 defenses: [standard]
 metrics: [accuracy]
 """
+
+
+def labels(suite: Suite, kind: Any = "attack") -> list[str]:
+    return [e.label for e in suite.of(kind)]
+
+
+def defended(entry: str, metrics: str = "[accuracy]") -> str:
+    return HEAD.replace("[standard]", f"[standard, {entry}]").replace("[accuracy]", metrics)

@@ -6,12 +6,14 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
+from annotated_types import MinLen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -99,6 +101,43 @@ def test_files_count_by_their_content(registry: Registry, tmp_path: Path) -> Non
     one.unlink()
     with pytest.raises(RobexError, match=r"a\.pt: No such file or directory; it is a param of the suite$"):
         canonical(ref.params, registry)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Files wherever a type can name them."""
+
+    alone: File | Literal["auto"] = "auto"
+    listed: tuple[File, ...] | None = None
+    named: dict[str, File] | None = None
+    bounded: Annotated[dict[str, File], MinLen(1)] | None = None
+    second: tuple[str, File] | None = None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("alone", lambda path: path),
+        ("listed", lambda path: (path,)),
+        ("named", lambda path: {"weights": path}),
+        ("bounded", lambda path: {"weights": path}),
+        ("second", lambda path: ("weights", path)),
+    ],
+)
+def test_files_inside_other_values_count_by_their_content(
+    registry: Registry, tmp_path: Path, field: str, value: Callable[[str], Any]
+) -> None:
+    def found(name: str, content: bytes) -> dict[str, Any]:
+        (tmp_path / name).write_bytes(content)
+        return canonical(Files(**{field: value(str(tmp_path / name))}), registry)
+
+    before = found("a", b"one")
+    assert found("a", b"another") != before
+    assert found("b", b"one") == before
+
+
+def test_a_word_in_place_of_a_file_is_no_file(registry: Registry) -> None:
+    assert canonical(Files(), registry)["alone"] == "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
