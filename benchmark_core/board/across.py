@@ -74,7 +74,7 @@ def _across(places: Sequence[_At], names: Sequence[_Key]) -> Across:
         )
         for k, record in records.items()
     }
-    order = sorted(made, key=lambda k: (made[k].record.losses - made[k].record.wins, made[k].name))
+    order = sorted(made, key=lambda k: _place(made[k]))
     values = [[_value(of.get(k)) for of in estimates] for k in order]
     compared = tuple(n for n, of_row in enumerate(values) if None not in of_row)
     direction: Direction = "lower" if first.direction == "lower" else "higher"
@@ -88,6 +88,10 @@ def _across(places: Sequence[_At], names: Sequence[_Key]) -> Across:
         compared,
         blocks_needed(len(compared)),
     )
+
+
+def _place(row: AcrossRow) -> tuple[bool, int, str]:
+    return not row.ranked, row.record.losses - row.record.wins, row.name
 
 
 def _critical(

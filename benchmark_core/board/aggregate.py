@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -16,7 +16,7 @@ from .cells import COORDINATES, Reader
 from .columns import Columns, Lines
 from .grid import Asked, Grid, Head, Pairs, grids_of
 from .model import Block, Row, Table
-from .order import in_order, ordering, why_ordered
+from .order import in_order, ordering, ranked_first, why_ordered
 from .standing import reordered
 
 
@@ -88,7 +88,7 @@ class _Maker:
         laid = [self._laid(grid) for grid in sorted(grids, key=lambda grid: self._rank(grid.block))]
         self.reader.expect(asked.keys for one in laid for asked in one.heads.values())
         made = tuple(map(self._block, laid))
-        why = why_ordered(made) if self.board["rank_by"] is None else ()
+        why = why_ordered(made, self._metrics) if self.board["rank_by"] is None else ()
         return Table(
             self.manifest["suite"],
             self.manifest["version"],
@@ -146,12 +146,13 @@ class _Maker:
         columns = [one.column for one in made]
         by = ordering(columns, self.board["rank_by"], self.manifest["metrics"])
         order = in_order(columns, made_rows, by)
+        shown = ranked_first(columns, by)
         return Block(
             {**dict(block), **constant, **fixed},
             tuple(c for c, _ in rows[0] if c not in fixed),
-            tuple(reordered(column, order) for column in columns),
-            tuple(made_rows[i] for i in order),
-            by,
+            tuple(reordered(columns[i], order) for i in shown),
+            tuple(replace(made_rows[i], cells=tuple(made_rows[i].cells[c] for c in shown)) for i in order),
+            None if by is None else 0,
         )
 
 

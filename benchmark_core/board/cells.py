@@ -111,8 +111,10 @@ def kind_of(about: Mapping[str, Any], scores: Iterable[Scores]) -> Kind:
 
 def is_binary(scores: Scores | Stacked) -> bool:
     """Whether all scores are 0, 1 or no number (nor is infinity: that row alone is `nan`)."""
+    import numpy as np
+
     return all(
-        v is None or v.dtype.kind == "b" or bool(((v == 0) | (v == 1) | (v - v != 0)).all())
+        v is None or v.dtype.kind == "b" or bool(((v == 0) | (v == 1) | ~np.isfinite(v)).all())
         for v in scores.values
     )
 
@@ -314,6 +316,10 @@ class Reader:
                 found: tuple[list[Any], bytes] = [what, record.get("notes", {}).get("vanished_gradient")], b""
             else:
                 tensors = self.store.tensors(key, record, numpy=True)
+                if (needed := {"scores": "values", "samples": "index"}[what]) not in tensors:
+                    said = f"the suite takes record {key[:12]} for {what}, and it holds no {needed}"
+                    self.damaged.append(f"{self.store.path}: {said}")
+                    return None
                 found = (
                     samples_held(record, tensors)
                     if what == "samples"

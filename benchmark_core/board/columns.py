@@ -83,11 +83,10 @@ class Columns:
         scores = Rows(read, len(lines.names), whole if rule.failure is None else None)
         selections = dict.fromkeys(chain.from_iterable(dict.fromkeys(asked.selections)))
         known = (reader.samples(key) for key in selections)
-        # Rows that aim differently do not compare, even on the same samples.
         seen = {(s.count, s.index, s.aims) for s in known if s is not None}
         direction = sides.direction_of(about, self.rows)
         column = Column(
-            metric, at, shown, about["unit"], direction, rule.kind, len(seen) <= 1,
+            metric, at, shown, about["unit"], direction, rule.kind,
             average=about.get("average", "mean"), turned=direction != about["direction"],
             opposed=direction != sides.defenders(about),
         )  # fmt: skip
@@ -100,8 +99,20 @@ class Columns:
             self.warnings.append(gates.mixed(" ".join([metric, *shown.values()]), made_with))
         references = range(len(lines.names)) if self.is_reference(at) else lines.references
         cells, kept = self._estimated(about, rule, scores, asked.keys, list(map(len, asked.keys)), references)
+        column = replace(column, comparable=self._alike(asked, cells))
         reader.hold(every)
         return self._ranked(Made(column, cells, scores, asked, seen), rule, lines, kept)
+
+    def _alike(self, asked: Asked, cells: Sequence[Cell]) -> bool:
+        """Whether all rows that could be ranked were measured on the same samples, seed by seed: those of two
+        seeds may differ (`select: correct`), and rows that are not ranked have no say."""
+        ranked = (i for i, cell in enumerate(cells) if cell.estimate and cell.estimate.state == "ok")
+        # Rows that aim differently do not compare, even on the same samples.
+        seen = {
+            tuple((s.count, s.index, s.aims) for key in of_row if (s := self.reader.samples(key)) is not None)
+            for of_row in dict.fromkeys(asked.selections[i] for i in ranked)
+        }
+        return len(seen) <= 1
 
     def _estimated(
         self,

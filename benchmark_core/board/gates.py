@@ -244,8 +244,9 @@ def _like_control(
         if pair.separated:
             yield Flag(
                 "worse than control",
-                f"{said}: separated as worse than this null method ({tested}). Look at the method's params "
-                "and whether it converged, and whether the metric rewards doing nothing.",
+                f"{said}: separated as worse than this null method, compared with it alone ({tested}). "
+                "Look at the method's params and whether it converged, and whether the metric rewards "
+                "doing nothing.",
             )
         else:
             yield Flag(

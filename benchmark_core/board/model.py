@@ -164,8 +164,9 @@ class AcrossRow:
 class Across:
     """One column over the blocks that have it (two or more). blocks: their titles, in order.
 
-    rows: most wins less losses first, then by name: an order to read by, no ranking. critical: of the
-    complete rows (`compared`, indices into rows); None with fewer than `needed` blocks or two such rows.
+    rows: most wins less losses first, then by name, those ranked nowhere last: an order to read by, no
+    ranking. critical: of the complete rows (`compared`, indices into rows); None with fewer than `needed`
+    blocks or two such rows.
     """
 
     column: Column

@@ -1,4 +1,4 @@
-"""In which order the rows of a block stand, by which column, and why."""
+"""In which order the rows and columns of a block stand, by which column rows are ranked, and why."""
 
 from __future__ import annotations
 
@@ -26,13 +26,24 @@ def ordering(columns: Sequence[Column], wish: str | None, about: Mapping[str, An
     return worst[0] if worst else next(i for i, c in fitting if c.metric == metric)
 
 
-def why_ordered(blocks: Iterable[Block]) -> tuple[str, ...]:
-    """Said where nobody asked for the column that orders rows, and it is not the first that could."""
+def ranked_first(columns: Sequence[Column], by: int | None) -> list[int]:
+    """The columns as they are shown: of the metric that ranks the rows before the others, and the one that
+    does before all, so that what is too narrow for a table has it."""
+    if by is None:
+        return list(range(len(columns)))
+    metric = columns[by].metric
+    return sorted(range(len(columns)), key=lambda i: (columns[i].metric != metric, i != by, i))
+
+
+def why_ordered(blocks: Iterable[Block], metrics: Sequence[str]) -> tuple[str, ...]:
+    """Said where nobody asked for the column that orders rows, and it is not of the first metric that could.
+    metrics: of the board, in the order of the suite."""
     by = {
         block.columns[block.ordered_by].metric: None
         for block in blocks
         if block.ordered_by is not None
-        if next(c.metric for c in block.columns if c.direction) != block.columns[block.ordered_by].metric
+        if block.columns[block.ordered_by].metric
+        != min((c.metric for c in block.columns if c.direction), key=metrics.index)
     }
     return tuple(
         f"Rows are ordered by {metric}: the suite names no rank_by, and this is its first metric of what "

@@ -101,9 +101,7 @@ def _text(
         shown = cut(block)
         strips = strips_of(block, shown)
         lines = _wrapped([*name, *title_of(block)], width)
-        numbers = [strip for strip in strips if strip.numbers]
-        by = None if block.ordered_by is None else numbers[block.ordered_by]
-        kept, dropped = _fitting(strips, width, unicode, by)
+        kept, dropped = _fitting(strips, width, unicode)
         lines += _aligned(kept, unicode) if kept else _stacked(strips, width or 0, unicode)
         if dropped:
             lines.append(f"+{plural(dropped, 'column')}: --wide")
@@ -132,17 +130,15 @@ def _filled(note: str, width: int | None) -> list[str]:
     return textwrap.wrap(note, width or 100, break_on_hyphens=False)
 
 
-def _fitting(
-    strips: list[Strip], width: int | None, unicode: bool, by: Strip | None = None
-) -> tuple[list[Strip], int]:
+def _fitting(strips: list[Strip], width: int | None, unicode: bool) -> tuple[list[Strip], int]:
     """The columns that fit, and how many on the right do not; none where not even the labels and one number
-    do. by: the column that orders the rows, which stays if there is room for it."""
+    do."""
     kept = list(strips)
     least = next((i for i, s in enumerate(strips) if s.numbers), len(strips)) + 1
     while width is not None and max(map(len, _aligned(kept, unicode))) > width:
         if len(kept) <= least:
-            return ([], 0) if by is None else _fitting(strips, width, unicode)
-        kept.pop(-2 if kept[-1] is by else -1)
+            return [], 0
+        kept.pop()
     return kept, len(strips) - len(kept)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import RobexError
 from . import output
 from .boards import checked_of, tables_of
 from .options import call_of, open_store, plugin_option, store_option, suites_at, trace_option
@@ -70,7 +71,11 @@ def _write(
     from ..board.site import write_report
 
     again = {m["suite"]: call_of(m).command("run", str(store.path)) for m in manifests}
-    return write_report(store, file, suites=manifests, tables=tables, commands=again, published=published)
+    try:
+        return write_report(store, file, suites=manifests, tables=tables, commands=again, published=published)
+    except UnicodeEncodeError as error:  # bytes in the name of a file that are no UTF-8
+        around = error.object[max(0, error.start - 20) : error.end + 20]
+        raise RobexError(f"no report: {around!a} is no text; rename the file that is called so") from None
 
 
 def _line(path: Path) -> str:

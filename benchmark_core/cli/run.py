@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     help="Where nodes run: in this process (inline, the default for one job) or in workers (local), which "
     "limits of time and memory can stop.",
 )
-@click.option("--only", metavar="KEY", help="Only the nodes whose key starts so, and what they need.")
+@click.option(
+    "--only",
+    metavar="KEY",
+    multiple=True,
+    help="Only the nodes whose key starts so, and what they need; may be repeated.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="No progress; failures and boards only.")
 @click.option("--json", "as_json", is_flag=True, help="Print every event as a line of JSON (JSON Lines).")
 @store_option
@@ -41,7 +46,7 @@ def command(
     seeds: int | None,
     jobs: int,
     executor: ExecutorName,
-    only: str | None,
+    only: tuple[str, ...],
     quiet: bool,
     as_json: bool,
     store: str,
@@ -69,7 +74,7 @@ def command(
     if as_json:
         return report.exit_code
     _tell(report, plan, opened, call.command("run", store), quiet=quiet)
-    if only is None and not report.interrupted and _boards(plan, opened):
+    if not only and not report.interrupted and _boards(plan, opened):
         _remind(report, plan, store)
     return report.exit_code
 

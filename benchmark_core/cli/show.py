@@ -94,9 +94,7 @@ def command(
         key = opened.find(what)
     except RobexError as error:
         raise RobexError(f"{error} ({measured.keys_are_at(store)})") from None
-    found_record = (
-        opened.record(key, whole=True) if opened.has(key) else opened.failure(key, whole=True)
-    )
+    found_record = opened.record(key, whole=True) if opened.has(key) else opened.failure(key, whole=True)
     if found_record is None:
         raise RobexError(f"{store}: record {key[:12]} cannot be read")
     value = _value_of(opened, found_record, registry) if opened.has(key) else None

@@ -16,7 +16,6 @@ from ..errors import RobexError, reason
 from . import output
 from .options import DEFAULT_STORE, open_store, trace_option
 
-
 #: Of a bundle: how much larger it may become, bytes that any may unpack to, and those that a file takes.
 _RATIO, _LEAST, _BLOCK = 200, 2**30, 4096
 
@@ -25,7 +24,8 @@ _RATIO, _LEAST, _BLOCK = 200, 2**30, 4096
 @click.argument("place", metavar="[STORE|BUNDLE.tar.xz]", default=DEFAULT_STORE)
 @trace_option
 def command(place: str) -> int:
-    """Check every record of a store or bundle against its checksums and its key. Exit code 1 if one fails.
+    """Check every record of a store or bundle against its checksums, its key and the cells it stands in. Exit
+    code 1 if one fails.
 
     What this cannot show is that somebody ran what the records say: for that, run the suite again and
     compare (`robex compare THEIRS YOURS --check`).
@@ -59,7 +59,7 @@ def _unpacked(place: str) -> Iterator[str]:
                     most -= _BLOCK + member.size
                     if most < 0:
                         raise RobexError(
-                            f"{place}: would unpack to more than {_RATIO} times its size, which no bundle does"
+                            f"{place}: would unpack to over {_RATIO} times its size, as no bundle does"
                         )
                     tar.extract(member, folder, filter="data")
         except (tarfile.TarError, EOFError, LZMAError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -82,14 +82,14 @@ class Plan:
     cells: tuple[Cell, ...]
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def needed(self, has: Any, only: str | None = None) -> dict[str, Node]:
+    def needed(self, has: Any, only: Sequence[str] = ()) -> dict[str, Node]:
         """The nodes that have to run: missing measurements and the selections that boards align them by (or
-        the nodes whose key starts with `only`), and whatever of their inputs is missing too. `has(key)` says
-        what is stored."""
-        if only is None:
-            wanted = [key for cell in self.cells for key in (cell.key, cell.selection)]
+        the nodes whose key starts with one of `only`), and whatever of their inputs is missing too.
+        `has(key)` says what is stored."""
+        if only:
+            wanted = [key for key in self.nodes if key.startswith(tuple(only))]
         else:
-            wanted = [key for key in self.nodes if key.startswith(only)]
+            wanted = [key for cell in self.cells for key in (cell.key, cell.selection)]
         todo: set[str] = set()
         stack = list(dict.fromkeys(wanted))
         while stack:
@@ -99,12 +99,13 @@ class Plan:
                 stack.extend(self.nodes[key].inputs.values())
         return {key: node for key, node in self.nodes.items() if key in todo}
 
-    def selected(self, only: str | None = None) -> set[str]:
-        """Keys of all nodes, or of those whose key starts with `only` and of all they are made from."""
-        if only is None:
+    def selected(self, only: Sequence[str] = ()) -> set[str]:
+        """Keys of all nodes, or of those whose key starts with one of `only` and of all they are made
+        from."""
+        if not only:
             return set(self.nodes)
         found: set[str] = set()
-        stack = [key for key in self.nodes if key.startswith(only)]
+        stack = [key for key in self.nodes if key.startswith(tuple(only))]
         while stack:
             key = stack.pop()
             if key not in found:

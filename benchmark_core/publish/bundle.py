@@ -115,7 +115,8 @@ def _mislabelled(store: Store, name: str) -> Iterator[str]:
         if record is None:
             continue
         made_here = record["suite"].get("digest") == manifest["digest"]
-        metric, selection = record["identity"].get("method", {}).get("name"), record["inputs"].get("selection")
+        metric = record["identity"].get("method", {}).get("name")
+        selection = record["inputs"].get("selection")
         if not all(
             manifest["metrics"][at["metric"]]["name"] == metric and picked == selection
             for at, _, picked, _ in named

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,7 +80,7 @@ class Scheduler:
         *,
         jobs: int = 1,
         estimator: Estimator | None = None,
-        only: str | None = None,
+        only: Sequence[str] = (),
     ) -> None:
         """executor: makes one; it is called only when there is something to run. jobs: its slots."""
         self.plan, self.store, self.emit = plan, store, emit
@@ -142,7 +142,7 @@ class Scheduler:
         """Whoever cleans a store at the moment a run begins may take what the run found there."""
         report = self.report
         without = report.failures.keys() | report.blocked | self._waits.keys()
-        kept = [key for key in self.plan.nodes if key not in without] if self._only is None else []
+        kept = [key for key in self.plan.nodes if key not in without] if not self._only else []
         cells = {cell.key for cell in self.plan.cells}
         report.removed = sum(key in cells and not self.store.has(key) for key in kept)
         if report.removed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from ..errors import RobexError, one_line
@@ -29,20 +29,21 @@ def run_plan(
     *,
     jobs: int = 1,
     executor: ExecutorName = "auto",
-    only: str | None = None,
+    only: Sequence[str] = (),
 ) -> RunReport:
     """Run what the store lacks of a plan.
 
     jobs: worker processes. executor: `inline` (this process, no limit of memory), `local` (workers), or
-    `auto`: inline for one job, unless the suite limits memory. only: run only the nodes whose key starts so,
-    and what they need.
+    `auto`: inline for one job, unless the suite limits memory. only: run only the nodes whose key starts
+    with one of these, and what they need.
     Raises RobexError when nothing can start, or the store cannot be written any more.
     """
-    if only is not None and not any(key.startswith(only) for key in plan.nodes):
-        raise RobexError(
-            f"--only {only}: no node of this suite has a key that starts so (`robex plan` with --json lists "
-            "them)"
-        )
+    for start in only:
+        if not any(key.startswith(start) for key in plan.nodes):
+            raise RobexError(
+                f"--only {start}: no node of this suite has a key that starts so (`robex plan` with --json "
+                "lists them)"
+            )
     if executor == "inline" and plan.suite.limits.memory is not None:
         raise RobexError(
             "--executor inline cannot keep to limits: memory; leave it out, or say --set limits.memory=null"

@@ -24,9 +24,12 @@ class Misshapen(ValueError):
 
 def check_manifest(value: Any) -> None:
     _MANIFEST(value, "")
+    names = [board["name"] for board in value["boards"]]
+    if len(set(names)) < len(names):
+        raise Misshapen("boards have a name twice")
     for i, board in enumerate(value["boards"]):
-        if not board["rows"]:
-            raise Misshapen(f"boards[{i}].rows is empty")
+        if set(board["rows"]) <= {"dataset"}:
+            raise Misshapen(f"boards[{i}].rows tell no rows apart")
         if board["expected"] is not None and type(board.get("expected_text")) is not str:
             raise Misshapen(f"boards[{i}].expected_text is missing")
     _cells(value["cells"], value)
@@ -134,8 +137,12 @@ def _shown(value: Any) -> str:
 
 
 _text = _of(str, "a text")
-_number = _of((int, float), "a number")
 _mapped = _of(dict, "an object")
+
+
+def _number(value: Any, at: str) -> None:
+    if type(value) not in (int, float) or (type(value) is int and abs(value) > 2**1000):
+        _refuse(value, at, "a number")
 
 
 def _whole(value: Any, at: str) -> None:
@@ -256,17 +263,20 @@ def _cells(value: Any, manifest: Mapping[str, Any]) -> None:
     for name, column in columns.items():
         _interned(column, f"cells.{name}", len(keys))
     for name in ("selection", "result"):
+        if -1 in value[name][1]:
+            raise Misshapen(f"cells.{name} is missing for some cells")
         _keys([key for key in value[name][0] if key != ""], f"cells.{name}[0]")
     if not keys:
         return
     for name in ("dataset", "model", "defense", "seed", "metric"):
         if name not in at or -1 in at[name][1]:
             raise Misshapen(f"cells.at.{name} is missing")
-    labels = manifest["labels"]
     for name, (values, _) in at.items():
         _many(_whole if name == "seed" else _text)(values, f"cells.at.{name}[0]")
-        known = labels.get("attack" if name == "on" else name, ())
-        if unknown := [] if name == "seed" else set(values) - {*known, "clean" if name == "on" else None}:
+        if name in ("seed", "metric"):
+            continue
+        known = manifest["labels"].get("attack" if name == "on" else name, [])
+        if unknown := set(values).difference(known, ["clean"] if name == "on" else []):
             raise Misshapen(f"cells.at.{name} holds {_shown(min(unknown))}, which labels do not")
     for name in at["metric"][0]:
         if name not in manifest["metrics"]:
@@ -300,11 +310,18 @@ def _within(which: Iterable[int], count: int) -> bool:
 # --- records -------------------------------------------------------------------------------------------
 
 #: Of a method as it counts in a key, of what a node cost and of where it ran: text or number by name.
-_BUILT = {"name": _text, "kind": _text, "params": _mapped, "revision": _label}
-_COST = dict.fromkeys(("total_seconds", "seconds", "forward", "backward", "samples"), _amount)
-_MACHINE = {"python": _text, "platform": _text, "cpu": _maybe(_text), "packages": _named(_maybe(_text))}
-_FILES = {"files": _named(_text), "code": _text}
-_CHIPS = {
+_BUILT: dict[str, Check] = {"name": _text, "kind": _text, "params": _mapped, "revision": _label}
+_COST: dict[str, Check] = dict.fromkeys(
+    ("total_seconds", "seconds", "forward", "backward", "samples"), _amount
+)
+_MACHINE: dict[str, Check] = {
+    "python": _text,
+    "platform": _text,
+    "cpu": _maybe(_text),
+    "packages": _named(_maybe(_text)),
+}
+_FILES: dict[str, Check] = {"files": _named(_text), "code": _text}
+_CHIPS: dict[str, Check] = {
     **dict.fromkeys(("gpu", "cuda", "driver"), _maybe(_text)),
     "git": _maybe(_fields({"commit": _text, "dirty": _of(bool, "true or false")})),
 }
@@ -314,7 +331,7 @@ def _identity(method: Check) -> Check:
     return _fields({}, {"method": method, "builds": method, "wish": _mapped, "goal": _text, "over": _text})
 
 
-_WRITTEN = {
+_WRITTEN: dict[str, Check] = {
     "key": _text,
     "stage": _text,
     "title": _text,
@@ -335,19 +352,21 @@ _WRITTEN = {
     "result": _fields({"type": _text, "fields": _mapped}),
     "artifacts": _named(_fields({"sha256": _text, "bytes": _amount})),
 }
-_PLUGIN = {"plugin": _fields({"name": _text}, {"version": _maybe(_text), "distribution": _maybe(_text)})}
+_PLUGIN: dict[str, Check] = {
+    "plugin": _fields({"name": _text}, {"version": _maybe(_text), "distribution": _maybe(_text)})
+}
 _RECORD = _fields({"artifacts": _WRITTEN["artifacts"]}, {**_WRITTEN, **_PLUGIN})
 _WHOLE_IDENTITY = _identity(_fields(_BUILT, _FILES))
 _WHOLE = _fields(
     {
         **_WRITTEN,
         "identity": _WHOLE_IDENTITY,
-        "cost": _fields({}, _COST),
-        "environment": _fields({}, {**_MACHINE, **_CHIPS}),
+        "cost": _fields(_COST),
+        "environment": _fields(_MACHINE, _CHIPS),
     },
     _PLUGIN,
 )
-_FAILED = {
+_FAILED: dict[str, Check] = {
     **dict.fromkeys(("key", "stage", "title", "reason", "message"), _text),
     "where": _named(_label),
     "identity": _WHOLE_IDENTITY,

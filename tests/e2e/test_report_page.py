@@ -262,6 +262,10 @@ def test_without_script_it_is_readable_and_sorted(browser, page, tmp_path):
     plain.write_text(re.sub(r"<script>.*?</script>", "", page.read_text(), flags=re.S))
     browser.open(plain)
     assert browser.js("getComputedStyle(document.querySelector('#b1 .tools')).display") == "none"
+    assert "Press a number" not in browser.js("document.body.innerText"), "nothing would happen"
+    browser.open(page)
+    assert "Press a number" in browser.js("document.body.innerText")
+    browser.open(plain)
     assert browser.js("document.querySelector('#b2 .main .rank').innerText").startswith("1")
 
 
@@ -270,6 +274,21 @@ def test_paper_has_no_controls(browser, page):
     browser.paper()
     assert browser.js("getComputedStyle(document.querySelector('.tools')).display") == "none"
     assert browser.js("getComputedStyle(document.querySelector('nav')).display") == "none"
+
+
+def test_a_board_of_fifteen_attacks_is_legible_on_paper(browser, tmp_path):
+    """A4 upright has 718 px beside its margins: what is wider is printed smaller, by a fifth at most."""
+    attacks = ("noise", *(f"pgd eps=0.{i}" for i in range(1, 10)), *(f"fgsm eps=0.{i}" for i in range(1, 6)))
+    line = PublishedLine(
+        "robustness", "digits · Standard · pgd eps=0.1 · robust-accuracy",
+        "Standard < Weak < Strong < Another", "96.4 [93.0, 98.2]", "−0.7 [−4.1, 1.1]", "within tolerance",
+        "Close.", "Table 2, Standard",
+    )  # fmt: skip
+    path = write_report(fill(tmp_path / "s", attacks=attacks), published={"made": [line]})
+    browser.open(path, width=718)
+    browser.paper()
+    assert browser.js("[...document.querySelectorAll('table')].every(table => table.offsetWidth <= 900)")
+    assert browser.js("getComputedStyle(document.querySelector('.live')).display") == "none"
 
 
 def test_hostile_names_run_nothing(browser, tmp_path):

@@ -14,6 +14,7 @@ from typing import Any
 from ...store import DamagedNode, Store
 from ...store.cells import cells_in
 from ...store.index import Index
+from ...store.shapes import Misshapen, check_record
 from ..formats import count, duration, plural, size
 from ..model import Cell
 
@@ -73,7 +74,7 @@ class Facts:
 
     def origin(self, seeds: Iterable[Seed]) -> Origin:
         seeds = list(seeds)
-        made = [r for s in seeds if (r := self.record(s.result)).get("cost")]
+        made = [r for s in seeds if _is_whole(r := self.record(s.result))]
         selections = [self.record(s.selection) for s in seeds]
         wishes = dict.fromkeys(_wish(s) for s in selections if s)
         return Origin("; ".join(filter(None, wishes)), _ran(made), _passes(made), _versions(made))
@@ -149,7 +150,7 @@ class Facts:
 
     def provenance(self) -> Iterator[tuple[str, str]]:
         """(what, value) lines about versions, plugins, git, hardware and cost; empty without records."""
-        records = [r for r in self.results if "environment" in r]
+        records = list(filter(_is_whole, self.results))
         if not records:
             return
         environments = [r["environment"] for r in records]
@@ -181,6 +182,15 @@ class Facts:
             f"{duration(sum(seconds.values()))} of work ({stages}); {count(forward)} forward and "
             f"{count(backward)} backward passes; at most {size(max(r['peak_memory'] for r in records))}"
         )
+
+
+def _is_whole(record: Mapping[str, Any]) -> bool:
+    """Whether it says all that a run writes: what somebody else has written may not."""
+    try:
+        check_record(record, whole=True)
+    except Misshapen:
+        return False
+    return True
 
 
 def _wish(selection: Mapping[str, Any]) -> str:

@@ -46,8 +46,10 @@ def verdict(
     found = [
         (
             " · ".join([dataset, *names[dataset]]),
-            [text for column in asked if (text := of.get(column.metric, ""))]
-            + _traded(leads.get(dataset, [])),
+            [
+                *(text for column in asked if (text := of.get(column.metric, ""))),
+                *_traded(leads.get(dataset, [])),
+            ],
         )
         for dataset, of in said.items()
     ]
@@ -159,7 +161,7 @@ def _unbroken(text: str) -> str:
 def _traded(leads: Sequence[_Lead]) -> list[str]:
     """What is at the top of robustness and of explanations, or what the step from one top to the other
     costs; nothing where a column separates none of its rows, or is led by a control."""
-    if len(leads) != 2:
+    if len({lead.block.columns[lead.column].metric for lead in leads}) < 2 or len(leads) > 2:
         return []
     x, y = leads
     rows, others = (lead.block.rows for lead in leads)

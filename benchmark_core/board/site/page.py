@@ -318,12 +318,8 @@ class _Suite:
 
 
 def _help(blocks: Sequence[BlockView]) -> str:
-    ranks = (
-        "Rows that share a letter cannot be separated; from a name in bold no row is separated as better. "
-        "Filtering and sorting never change a rank."
-    )
-    said = [ranks] if any(b.has_ranks for b in blocks) else []
-    return " ".join([*said, "Press a number to see how it was made."])
+    ranks = "Rows that share a letter cannot be separated; from a name in bold no row is separated as better."
+    return ranks if any(b.has_ranks for b in blocks) else ""
 
 
 def _footers(blocks: Sequence[BlockView]) -> list[str]:

@@ -162,7 +162,7 @@
       ["ran", ran], ["passes", passes], ["versions", versions],
     ];
     for (const [what, value] of facts) if (value) list.append(make("dt", what), make("dd", value));
-    dialog.querySelector("pre").textContent = keys.map((key) => `${data.strings[block.again]} --only ${key}`).join("\n");
+    dialog.querySelector("pre").textContent = [data.strings[block.again], ...keys.map((key) => `--only ${key}`)].join(" ");
     dialog.querySelector("[role=status]").textContent = "";
     dialog.showModal();
     dialog.scrollTop = 0;

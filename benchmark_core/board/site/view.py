@@ -139,7 +139,6 @@ class Boards:
     def block(self, table: Table, block: Block) -> BlockView:
         self.made += 1
         for_all = (*_worst(table), *table.notes) if block is table.blocks[-1] else ()
-        block = _ranked_first(block)
         places = [Ranked(block, i) for i in range(len(block.columns))]
         by = block.ordered_by
         has_ranks = any(place.ranking is not None for place in places)
@@ -222,20 +221,6 @@ class Boards:
                 why = self.facts.missing(at, self.facts.seeds(at, column.metric, cell))
                 missing.append(f"{column_title(column)}: {why}" if why else column_title(column))
         return words.incomplete(row.done, row.of, "; ".join(missing), lacking(block, [r]))
-
-
-def _ranked_first(block: Block) -> Block:
-    """The metric that ranks the rows before the others and its column before all, so that a table that is
-    wider than the page shows it."""
-    by = block.ordered_by
-    if by is None:
-        return block
-    metric = block.columns[by].metric
-    order = sorted(range(len(block.columns)), key=lambda i: (block.columns[i].metric != metric, i != by, i))
-    if order == sorted(order):
-        return block
-    rows = tuple(replace(row, cells=tuple(row.cells[i] for i in order)) for row in block.rows)
-    return replace(block, columns=tuple(block.columns[i] for i in order), rows=rows, ordered_by=0)
 
 
 def _worst(table: Table) -> list[str]:

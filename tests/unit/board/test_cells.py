@@ -143,3 +143,20 @@ def test_notes_come_from_the_record(made):
     with pytest.raises(DamagedNode):
         made.store.record("cd" * 32)
     assert reader.vanished("cd" * 32) is None
+
+
+@pytest.mark.parametrize("swapped", ["key", "selection"])
+def test_a_record_of_something_else_counts_as_missing_and_stays(made, swapped):
+    """A manifest that somebody else wrote may name it."""
+    seed = add(made, VALUES["small"])
+    wrong = seed._replace(key=seed.selection) if swapped == "key" else seed._replace(selection=seed.key)
+    reader = Reader(made.store, set_aside=True)
+    found = reader.scores([wrong])
+    assert (found.values[0] is None) == (swapped == "key")
+    assert (found.samples == 0) == (swapped == "selection")
+    what = ("scores", "values") if swapped == "key" else ("samples", "index")
+    (told,) = reader.damaged
+    assert told.endswith("for {}, and it holds no {}".format(*what))
+    assert made.store.is_sound(seed.key)
+    assert made.store.is_sound(seed.selection)
+    reader.close()

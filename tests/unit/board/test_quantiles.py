@@ -91,6 +91,14 @@ def test_a_width_beyond_all_scores_leaves_the_range():
     assert (found.low, found.high) == (0.0, INF)
 
 
+def test_a_row_of_equal_scores_has_as_many_seeds_as_the_others():
+    rng = np.random.default_rng(8)
+    rows = [np.full((3, 20), 0.3), rng.random((3, 20))]  # 1{Y <= x} is 1 in every seed of the first
+    found = estimate_rows([Scores(list(y), [None] * 3, 20, False) for y in rows], "score", quantile=0.5)
+    assert [(e.state, e.seeds) for e in found] == [("ok", 3), ("ok", 3)]
+    assert (found[0].low, found[0].high) == (0.3, 0.3)
+
+
 def test_failures_count_as_their_value():
     rng = np.random.default_rng(5)
     y, v = rng.lognormal(size=(3, 50)), rng.random((3, 50)) < 0.8

@@ -189,7 +189,7 @@ def test_the_worst_case_of_what_judges_the_attack_is_the_defenses(made, shares):
             for seed in range(made.seeds):
                 made.add(y, metric="robust-accuracy", attack=attack, defense=defense, seed=seed)
     table = table_of(made, "defense", judges="attack")
-    worst = table.blocks[0].rows[0].cells[-1]
+    worst = table.blocks[0].rows[0].cells[0]
     assert worst.estimate.value == pytest.approx(np.maximum(first, second).mean())
 
 

@@ -193,11 +193,24 @@ def test_the_worst_of_means_over_targets_is_no_share(made):
             made.add(right(rng, 0.6), attack="fgsm 0.1", **where)  # worst target: 0 or 1
             made.add(rng.integers(0, 5, N) / 4, attack="pgd 0.1", **where)  # mean over four targets
     block = board(made)
-    assert [c.kind for c in block.columns] == ["bernoulli", "score", "score"]
+    assert [c.kind for c in block.columns] == ["score", "bernoulli", "score"]
     scores = Scores([np.asarray(v) for v in _worst_values(made, "A")], [None] * made.seeds, N)
     expected = estimate_rows([scores], "score", (0.0, 1.0))[0]
-    found = next(r for r in block.rows if r.at["defense"] == "A").cells[2].estimate
+    found = next(r for r in block.rows if r.at["defense"] == "A").cells[0].estimate
     assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_a_share_that_is_no_number_leaves_the_others_shares(made, broken):
+    rng = np.random.default_rng(2)
+    for defense in ("A", "B", "C"):
+        for s in range(made.seeds):
+            scores = right(rng, 0.6)
+            scores[0] = broken if defense == "C" else scores[0]
+            made.add(scores, metric="accuracy", seed=s, defense=defense)
+    block = board(made)
+    assert [r.cells[0].estimate.state for r in block.rows] == ["ok", "ok", "nan"]
+    assert block.columns[0].kind == "bernoulli"
 
 
 def _worst_values(made, defense):
@@ -317,7 +330,7 @@ def test_a_row_worse_than_its_control_is_told_so(made):
         "random": set(), "bad": {"worse than control"}, "good": set(),
     }  # fmt: skip
     text = found["bad"]["worse than control"]
-    assert "separated as worse than this null method (difference −0.3" in text
+    assert "separated as worse than this null method, compared with it alone (difference −0.3" in text
     assert "not separated as better" not in text
 
 
@@ -405,11 +418,11 @@ def test_a_cell_that_is_missing_elsewhere_does_not_cost_a_row_its_rank(made):
             values = None if (defense, s) == ("A", 2) else right(rng, share)
             made.add(values, np.arange(N), metric="robust-accuracy", seed=s, defense=defense, attack="pgd")
     block = board(made)
-    accuracy, robust = block.columns
+    robust, accuracy = block.columns
     assert [(row.at["defense"], row.done, row.of) for row in block.rows] == [("B", 6, 6), ("A", 5, 6)]
     assert [(s.low, s.high) for s in accuracy.ranking.standings] == [(2, 2), (1, 1)]
     assert robust.ranking is None
-    assert block.rows[1].cells[1].estimate.state == "incomplete"
+    assert block.rows[1].cells[0].estimate.state == "incomplete"
 
 
 def test_a_reference_stands_last_where_nothing_is_ranked(made):

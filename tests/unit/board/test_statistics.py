@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from benchmark_core.board.intervals import student
+from benchmark_core.board.pairs import compare_pair
 from benchmark_core.board.statistics import Scores, components, estimate_column, estimate_rows
 
 P = "5768467568|6758468578|5667477468"
@@ -144,6 +145,19 @@ def test_identical_seeds_in_every_row_count_as_one():
     other = np.random.default_rng(9).normal(size=(3, 40))
     mixed = estimate_rows([scores(rows[0]), scores(other)], "score")
     assert [e.seeds for e in mixed] == [3, 3]
+
+
+def test_scores_that_are_not_valid_make_no_seeds_differ():
+    rng = np.random.default_rng(11)
+    valid = np.tile(np.arange(40) > 0, (3, 1))
+    rows = [np.where(valid, rng.normal(size=40), rng.normal(size=(3, 1))) for _ in range(2)]
+    column = [Scores(list(y), list(valid), 40) for y in rows]
+    alone = [Scores([y[0]], [valid[0]], 40) for y in rows]
+    assert estimate_rows(column, "conditional") == estimate_rows(alone, "conditional")
+    several, one_seed = (compare_pair(*some, "conditional") for some in (column, alone))
+    assert (several.low, several.p) == pytest.approx((one_seed.low, one_seed.p), rel=1e-12)
+    both = [estimate_rows(some, "conditional", quantile=0.5)[0].seeds for some in (column, alone)]
+    assert both == [1, 1]
 
 
 def test_an_incomplete_row_changes_no_other():

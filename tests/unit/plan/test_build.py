@@ -198,7 +198,7 @@ def test_only_what_is_missing_and_needed_runs(planned):
     todo = plan.needed(lambda key: key in measures - {missing} or key in attacks)
     assert missing in todo
     assert not attacks & todo.keys()
-    assert set(plan.needed(lambda key: False, only=missing[:12])) < set(plan.nodes)
+    assert set(plan.needed(lambda key: False, only=[missing[:12]])) < set(plan.nodes)
 
 
 def test_too_many_cells_are_refused(planned):

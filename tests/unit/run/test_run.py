@@ -303,10 +303,10 @@ def test_a_damaged_input_is_computed_again(planned, run, store):
 
 def test_only_one_node_and_what_it_needs(planned, run):
     plan = planned("attacks: [{use: toy-shift, eps: [0.1, 0.2]}]\nmetrics: [toy-robust]")
-    report, _ = run(plan, only=plan.cells[1].key[:12])
+    report, _ = run(plan, only=[plan.cells[1].key[:12]])
     assert report.ran == 5
     with pytest.raises(RobexError, match="--only beef: no node"):
-        run(plan, only="beef")
+        run(plan, only=[plan.cells[1].key[:12], "beef"])
 
 
 def test_progress_inside_a_node_is_told(planned, run):
