@@ -157,20 +157,24 @@ def _crossed(found: Products, kind: Kind) -> Pairs:
         diagonal = squares.diagonal().copy()
         return diagonal.take(j) + diagonal.take(k)
 
-    d, total, of_ones = less(found.mean), found.total.take(at), less(ones)
+    total = found.total.take(at)
     if binary:
+        of_ones = less(ones)
         apart = ones.take(j) + ones.take(k) - 2 * total  # an exact number of samples
         d = of_ones / count
-        sst, same = np.maximum(0.0, apart - of_ones**2 / count), apart == 0
+        sst = np.maximum(0.0, apart - of_ones**2 / count)
+        constant, same = sst == 0, np.flatnonzero(apart == 0)
     else:
-        own = both(found.total)
+        d, own = less(found.mean), both(found.total)
         sst = own - 2 * total
-        sst[sst <= IDENTICAL * own] = 0.0
-        size = np.abs(found.mean)
-        same = (sst == 0) & (
-            (count * d**2 <= IDENTICAL * own)
-            | (np.abs(d) <= IDENTICAL * np.maximum(size.take(j), size.take(k)))
-        )
+        constant = sst <= IDENTICAL * own
+        sst[constant] = 0.0
+        same = np.flatnonzero(constant)
+        some, size = d[same], np.abs(found.mean)
+        same = same[
+            (count * some**2 <= IDENTICAL * own[same])
+            | (np.abs(some) <= IDENTICAL * np.maximum(size[j[same]], size[k[same]]))
+        ]
     df = n - 1
     if seeds == 1:
         variance = sst / (df * n)
@@ -183,7 +187,7 @@ def _crossed(found: Products, kind: Kind) -> Pairs:
         if binary:  # of D itself, not of D less its mean
             ssb = (n * ssb - of_ones**2) / n
         ssb = np.maximum(0.0, ssb / seeds)
-        ssa[sst == 0] = ssb[sst == 0] = 0.0
+        ssa[constant] = ssb[constant] = 0.0
         rest = np.maximum(0.0, sst - ssa - ssb) / ((seeds - 1) * (n - 1))
         of_seeds, df = pooled(ssa / (n * (seeds - 1)), rows, seeds)
         of_samples = np.maximum(0.0, ssb / (n - 1) - rest) / count
@@ -193,7 +197,7 @@ def _crossed(found: Products, kind: Kind) -> Pairs:
     if seeds > 1 or not binary:
         differ = found.differ.take(at) if binary else float(n)
         p = np.maximum(p, np.exp2(np.minimum(0.0, 1.0 - differ)))
-    p = np.where(same, 1.0, p)
+    p[same] = 1.0
     return Pairs(rows, seeds, n, df, d, d - half, d + half, p, holm(p))
 
 

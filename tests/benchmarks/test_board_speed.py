@@ -127,14 +127,15 @@ def fill(
                     }  # fmt: skip
                     cells.append([at, key, selection, key_of("result", d, r, c, s)])
     return {
-        "suite": "made", "version": 1, "seeds": SEEDS, "cells": packed(cells),
+        "suite": "made", "version": 1, "seeds": SEEDS, "file": "made.yaml", "digest": "d",
+        "overrides": {}, "source": [], "cells": packed(cells),
         "labels": {
             "dataset": [f"data {d}" for d in range(datasets)], "model": ["mlp"],
             "defense": [f"defense {r}" for r in range(rows)], "explainer": ["saliency"],
             "attack": [f"attack {c}" for c in range(columns)],
         },
-        "metrics": {"stability": {"unit": "", "direction": "lower", "range": [None, None], "scores": "score",
-                                  "consumes": ["attribution"]}},
+        "metrics": {"stability": {"name": "stability", "unit": "", "direction": "lower", "range": [None, None],
+                                  "scores": "score", "consumes": ["attribution"]}},
         "boards": [{"name": "b", "rows": ["dataset", "defense"], "metrics": [], "rank_by": None,
                     "expected": None}],
     }  # fmt: skip

@@ -149,7 +149,7 @@ def test_store_exponent(benchmark, tmp_path, what):
     ]
     for store, manifest in zip(stores, manifests, strict=True):
         keys = list(store.keys())
-        store.write_suite("made", {**manifest, "file": "made.yaml", "nodes": keys})
+        store.write_suite("made", {**manifest, "nodes": keys})
 
     def measure():
         for size, store in zip(sizes, stores, strict=True):
