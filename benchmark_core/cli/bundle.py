@@ -19,7 +19,7 @@ from .options import open_store, store_option, trace_option
 def command(suite: str, file: str | None, store: str) -> int:
     """The records of a suite (its name in the store) in one file: scores, how each was made, and no weights.
 
-    Unpacked (tar xf) it is a store: `robex table --store SUITE` shows the same boards.
+    `robex table FILE` shows the same boards. Unpacked (tar xf) it is a store.
     """
     from ..publish import bundle
 
@@ -28,5 +28,5 @@ def command(suite: str, file: str | None, store: str) -> int:
         f"{made.path}: {count(made.records)} records, {count(made.results)} of them with their scores, "
         f"{size(made.bytes)}"
     )
-    output.say(f"Look at it: tar xf {made.path} && robex table --store {suite}")
+    output.say(f"Look at it: robex table {made.path}")
     return 0

@@ -10,7 +10,7 @@ import click
 
 from ..errors import RobexError, did_you_mean
 from . import output
-from .options import find_store, json_option, open_store, refuse_bundle, store_option, trace_option
+from .options import find_store, json_option, open_store, readable, store_option, trace_option
 
 if TYPE_CHECKING:
     from ..board.compare import Comparison, Side
@@ -45,9 +45,9 @@ def command(
 ) -> int:
     """What differs between two stores, suites or rows, cell by cell.
 
-    LEFT and RIGHT are stores, suites of the store (--store), or STORE:SUITE for one suite of another. With
-    --rows, LEFT is the store if it is left out. Cells with equal coordinates are compared on the same seeds
-    and samples; the p values are adjusted for all comparisons (Holm).
+    LEFT and RIGHT are stores, bundles, suites of the store (--store), or STORE:SUITE for one suite of
+    another. With --rows, LEFT is the store if it is left out. Cells with equal coordinates are compared on
+    the same seeds and samples; the p values are adjusted for all comparisons (Holm).
     """
     from ..board.compare_text import comparison_json, render_comparison
 
@@ -90,7 +90,7 @@ def _two_sides(left: str | None, right: str | None, store: str, names: tuple[str
             output.note(f"only in {where}: suite {', '.join(alone)}")
     both = [name for name in mine if name in theirs]
     # Of two stores a suite may be lost; where one side is a suite, nobody asks about the other's others.
-    stores = all((Path(place) / "store.json").is_file() for place in (left, right))
+    stores = _is_store(left) and _is_store(right)
     wanted = dict.fromkeys((*mine, *theirs)) if stores else both
     if not both:
         raise RobexError(
@@ -103,9 +103,8 @@ def _sides(place: str, default: str, names: tuple[str, ...]) -> list[Side]:
     """The suites that an argument stands for; default: the store whose suites need no store's name."""
     from ..board.compare import Side
 
-    refuse_bundle(place)
-    folder, suite = place, None
-    if not (Path(place) / "store.json").is_file():
+    folder, suite = readable(place), None
+    if not _is_store(place):
         head, colon, tail = place.rpartition(":")
         known = found.suites() if (found := find_store(default)) is not None else []
         if place in known:
@@ -121,6 +120,10 @@ def _sides(place: str, default: str, names: tuple[str, ...]) -> list[Side]:
     store = open_store(folder)
     wanted = [suite] if suite is not None else _wanted(store, names)
     return [Side(place, store, store.suite(name)) for name in wanted]
+
+
+def _is_store(place: str) -> bool:
+    return (Path(readable(place)) / "store.json").is_file()
 
 
 def _wanted(store: Store, names: tuple[str, ...]) -> list[str]:

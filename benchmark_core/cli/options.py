@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..suite.model import Suite
 
 DEFAULT_STORE = "robex-results"
+_SUITES = (".yaml", ".yml")
 
 store_option = click.option(
     "--store",
@@ -147,16 +148,19 @@ def refuse_broken_files(registry: Registry, plugins: Sequence[str]) -> None:
 def suites_at(place: str | None, store: str, plugins: Sequence[str] = ()) -> tuple[str, list[str]]:
     """What an argument [STORE|SUITE] means: (store, names of suites in it; none: all).
 
-    A store's folder, a .yaml file for the suite in it, or the name of a suite of the store. A folder that is
-    no store counts as one only where no suite has its name: plugins and their suites often share one.
+    A store's folder, the file of a bundle, a .yaml file for the suite in it, or the name of a suite of the
+    store. A folder that is no store counts as one only where no suite has its name: plugins and their suites
+    often share one.
     """
+    store = readable(store)
     if place is None:
         return store, []
-    refuse_bundle(place)
+    if (folder := readable(place)) != place:
+        return folder, []
     if Path(place).is_dir():
         named = None if (Path(place) / "store.json").is_file() else find_store(store)
         return (store, [place]) if named is not None and place in named.suites() else (place, [])
-    if Path(place).suffix in (".yaml", ".yml"):
+    if Path(place).suffix in _SUITES:
         return store, [_suite_of(place, store, plugins)]
     if os.sep in place:
         raise RobexError(f"{place}: no such store")
@@ -220,22 +224,28 @@ def _ran_from(file: str, store: Store | None) -> str:
     return ""
 
 
-def refuse_bundle(path: str) -> None:
-    """RobexError with what to do when a path is no store but the file of a bundle."""
-    import tarfile
+def readable(place: str) -> str:
+    """The folder of a store to look at. The file of a bundle is unpacked until the command ends; anything
+    else stays as it is."""
+    if not Path(place).is_file() or Path(place).suffix in _SUITES:
+        return place
+    from ..publish.unpack import unpacked
 
-    if Path(path).is_file() and tarfile.is_tarfile(path):
-        with tarfile.open(path) as tar:
-            name = (tar.next() or tarfile.TarInfo()).name.partition("/")[0]
-        unpack, show = shlex.join(["tar", "xf", path]), command_line("robex", "table", "--store", name)
-        raise RobexError(f"{path}: a bundle, no store; unpack it first: {unpack} && {show}")
+    context = click.get_current_context().find_root()
+    folders: dict[str, str] = context.meta.setdefault("robex.bundles", {})
+    if place not in folders:
+        folders[place] = context.with_resource(unpacked(place))
+    return folders[place]
 
 
 def open_store(path: str) -> Store:
     """A store that is there."""
+    from ..publish.unpack import is_bundle
     from ..store import Store
 
-    refuse_bundle(path)
+    if is_bundle(path):
+        unpack = shlex.join(["tar", "xf", path])
+        raise RobexError(f"{path}: a bundle, which is only for reading; to work on it, unpack it: {unpack}")
     return Store(path, create=False)
 
 

@@ -11,7 +11,16 @@ import click
 from ..errors import RobexError
 from . import output
 from .boards import checked_of, tables_of
-from .options import call_of, open_store, plugin_option, store_option, suites_at, trace_option
+from .options import (
+    DEFAULT_STORE,
+    call_of,
+    open_store,
+    plugin_option,
+    readable,
+    store_option,
+    suites_at,
+    trace_option,
+)
 
 if TYPE_CHECKING:
     from ..board import Table
@@ -20,10 +29,14 @@ if TYPE_CHECKING:
 
 
 @click.command("report")
-@click.argument("place", metavar="[STORE|SUITE.yaml]", required=False)
+@click.argument("place", metavar="[STORE|BUNDLE|SUITE.yaml]", required=False)
 @click.option("--suite", "names", metavar="NAME", multiple=True, help="Only this suite; may be repeated.")
 @click.option(
-    "--output", "-o", "file", metavar="FILE", help="Where to write it (default: STORE/report.html)."
+    "--output",
+    "-o",
+    "file",
+    metavar="FILE",
+    help="Where to write it (default: STORE/report.html; of a bundle: report.html).",
 )
 @store_option
 @plugin_option
@@ -45,7 +58,10 @@ def command(
         m["suite"]: [line for one in checked_of(opened, m, tables) for line in published_lines(one)]
         for m in manifests
     }
-    output.say_wrapped(_line(_write(opened, manifests, file, tables, published)))
+    bundled = any(readable(named) != named for named in (place or "", store))
+    where = file or ("report.html" if bundled else None)
+    again = DEFAULT_STORE if bundled else str(opened.path)
+    output.say_wrapped(_line(_write(opened, manifests, where, tables, published, again)))
     return 0
 
 
@@ -58,7 +74,8 @@ def leave_report(
     """Write `<store>/report.html` after a run and say so; a quick look gets a page of its own. tables: the
     suite's."""
     name = str(store.path / f"report-{manifest['suite']}.html") if manifest.get("overrides") else None
-    output.note(_line(_write(store, [manifest], name, tables, {manifest["suite"]: published})))
+    published_here = {manifest["suite"]: published}
+    output.note(_line(_write(store, [manifest], name, tables, published_here, str(store.path))))
 
 
 def _write(
@@ -67,10 +84,12 @@ def _write(
     file: str | None,
     tables: Sequence[Table],
     published: Mapping[str, Sequence[PublishedLine]],
+    path: str,
 ) -> Path:
+    """path: the store in commands."""
     from ..board.site import write_report
 
-    again = {m["suite"]: call_of(m).command("run", str(store.path)) for m in manifests}
+    again = {m["suite"]: call_of(m).command("run", path) for m in manifests}
     try:
         return write_report(store, file, suites=manifests, tables=tables, commands=again, published=published)
     except UnicodeEncodeError as error:  # bytes in the name of a file that are no UTF-8

@@ -12,7 +12,7 @@ from .options import open_store, plugin_option, store_option, suites_at, trace_o
 
 
 @click.command("table")
-@click.argument("place", metavar="[STORE|SUITE.yaml]", required=False)
+@click.argument("place", metavar="[STORE|BUNDLE|SUITE.yaml]", required=False)
 @click.option("--suite", "names", metavar="NAME", multiple=True, help="Only this suite; may be repeated.")
 @click.option("--board", metavar="NAME", help="Only this board.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import tarfile
+import tempfile
 
 import pytest
 
@@ -62,15 +63,36 @@ def test_shows_the_same_boards_without_weights(store, file, capsys):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "words",
-    [*([verb, *o, "FILE"] for verb in ("table", "status", "report") for o in ([], ["--store"])),
-     ["compare", "FILE", "other"]],
-)  # fmt: skip
-def test_a_bundle_is_told_how_to_be_unpacked(file, words, capsys):
-    err = shown(capsys, *(file if word == "FILE" else word for word in words), code=2).err
+@pytest.mark.parametrize("words", [["table"], ["status"], ["table", "--format", "csv"]])
+@pytest.mark.parametrize("option", [[], ["--store"]])
+def test_a_bundle_is_shown_as_what_it_unpacks_to_is(file, words, option, capsys, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(file.parent))
+    found = shown(capsys, *words, *option, file)
+    assert not list(file.parent.glob("tmp*")), "unpacked until the command ends"
+    opened = unpacked(file)
+    assert found.out == shown(capsys, *words, *option, opened).out
+    assert found.out
+
+
+def test_a_page_of_a_bundle_lies_where_it_was_asked_for(file, capsys, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    assert "Report: report.html" in shown(capsys, "report", file).out
+    page = (file.parent / "report.html").read_text()
+    assert str(file.parent) not in page.replace(str(file), "")
+    assert "--store" not in page.split("<script")[0]
+
+
+def test_a_bundle_is_compared_with_a_store(store, file, capsys):
+    found = shown(capsys, "compare", file, store, "--check").out
+    assert "3 cells on both sides, 0 only left" in found
+    assert "(3 identical)" in found
+
+
+@pytest.mark.parametrize("words", [["cache", "ls", "--store"], ["bundle", "tiny", "--store"]])
+def test_who_works_on_a_bundle_is_told_to_unpack_it(file, words, capsys):
+    err = shown(capsys, *words, file, code=2).err
     unpack = shlex.join(["tar", "xf", str(file)])
-    assert err == f"{file}: a bundle, no store; unpack it first: {unpack} && robex table --store tiny\n"
+    assert err == f"{file}: a bundle, which is only for reading; to work on it, unpack it: {unpack}\n"
 
 
 def test_the_page_of_a_bundle_has_no_images(store, file, capsys, tmp_path):
