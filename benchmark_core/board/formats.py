@@ -5,7 +5,7 @@ The estimate and its interval always have the same decimals, chosen by the width
   * `0.30 [0.12, 0.91]`: bounds where one arm is more than 1.5 times the other. Decimals show the leading
     digit of the arms' geometric mean (of half the width where an arm is 0), one more when it is below 3.55;
   * `3.2e-5 ±0.4e-5`: one exponent for all numbers, where more than four decimals would be needed. A column
-    is written alike: all of it with one exponent, or none of it with any.
+    is written alike, all of it with one exponent or none of it with any, unless its numbers differ too much.
 """
 
 from __future__ import annotations
@@ -83,14 +83,18 @@ class Interval:
         return math.floor(math.log10(max(abs(self.value), (self.high - self.low) / 2)))
 
 
-def column_exponent(intervals: Sequence[Interval]) -> int | None:
+def column_exponent(intervals: Sequence[Interval]) -> int | Literal["own"] | None:
     """One power of ten for numbers that stand under each other: that of the largest where each would be
-    written with one. Where some would not, none if six decimals do for all, else that of the smallest."""
+    written with one. Where some would not, none if six decimals do for all, else that of the smallest;
+    but each its own where that would write the largest with more than four digits before the point."""
     small = [(i, p) for i in intervals if (p := i.exponent) is not None and p < 0]
     powers = [p for _, p in small]
     if len(small) == len(intervals):
         return max(powers, default=None)
-    return None if all((i.decimals or 2 - p) <= _MAX_DECIMALS for i, p in small) else min(powers)
+    if all((i.decimals or 2 - p) <= _MAX_DECIMALS for i, p in small):
+        return None
+    largest = max((abs(i.value) for i in intervals if math.isfinite(i.value)), default=0.0)
+    return "own" if largest >= 1e4 * 10.0 ** min(powers) else min(powers)
 
 
 def show_interval(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from ..errors import did_you_mean
 from ..spec import FileContent, Kind, MethodRef, param_types
@@ -19,6 +20,7 @@ from .nodes import Mark, Node, Problems
 MAX_LENGTH = 100
 MAX_PATTERN = 1000
 MAX_PATTERNS = 1000
+_WORST_CASE = re.compile(r"worst of [0-9]+")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _KEYS = tuple(key for key in KEY_TYPES if key != "as")
 
@@ -282,6 +284,8 @@ def _good_title(kind: Kind, title: str, mark: Mark, problems: Problems) -> bool:
         message = 'as: "{" and "}" stand around the name of a param, as in "PGD {eps}"'
     elif kind == "attack" and title == "clean":
         message = 'as may not be "clean": `on: clean` means inputs that nothing has attacked'
+    elif kind == "attack" and _WORST_CASE.fullmatch(title):
+        message = f'as may not be "{title}": boards call the worst case over several attacks so'
     else:
         return True
     problems.add(mark, message)
@@ -297,7 +301,7 @@ def _refuse_duplicates(kind: Kind, found: Sequence[Labelled], problems: Problems
     for item in found:
         if not item.label:
             continue
-        first = seen.setdefault(item.label, item)
+        first = seen.setdefault(normalize("NFC", item.label), item)  # equal to the eye
         if first is not item:
             problems.add(
                 _as_mark(item.node),

@@ -8,6 +8,7 @@ import pytest
 from benchmark_core.board.formats import (
     Interval,
     ascii_text,
+    column_exponent,
     count,
     duration,
     plural,
@@ -105,6 +106,20 @@ def test_durations_for_clocks_and_estimates():
         "4 min",
         "3 h 12 min",
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ((2.0, 3e-8), ["2.00", "3.00e-8"]),
+        ((0.9, 3e-8), ["0.900", "3.00e-8"]),
+        ((2e-5, 3e-8), ["2.00e-5", "0.00300e-5"]),
+    ],
+)
+def test_numbers_that_differ_too_much_have_their_own_exponents(values, shown):
+    column = [Interval(value) for value in values]
+    exponent = column_exponent(column)
+    assert [show_interval(one, None, exponent) for one in column] == shown
 
 
 def test_a_width_below_six_decimals_never_reads_zero():

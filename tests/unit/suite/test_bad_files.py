@@ -263,6 +263,16 @@ def test_labels_of_odd_characters_are_refused(errors: Errors, title: str) -> Non
     assert line.startswith("s.yaml:6:27: ")
 
 
+def test_labels_that_look_alike_are_refused(errors: Errors) -> None:
+    (found,) = errors('attacks: [{use: fgsm, as: "caf\\u00e9"}, {use: pgd, eps: 0.1, as: "cafe\\u0301"}]')
+    assert "two attacks are labelled" in found
+
+
+def test_an_attack_is_not_called_like_a_worst_case(errors: Errors) -> None:
+    (found,) = errors("attacks: [{use: fgsm, as: worst of 2}]")
+    assert found.endswith('as may not be "worst of 2": boards call the worst case over several attacks so')
+
+
 def test_labels_in_any_script_are_fine(check: Callable[..., Any]) -> None:
     titles = ["漢字", "ÅÄÖ ß", "e\u0301", "😀", "שלום", "ε = ⅓"]
     suite = check(
