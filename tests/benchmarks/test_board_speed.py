@@ -134,8 +134,8 @@ def fill(
             "defense": [f"defense {r}" for r in range(rows)], "explainer": ["saliency"],
             "attack": [f"attack {c}" for c in range(columns)],
         },
-        "metrics": {"stability": {"name": "stability", "unit": "", "direction": "lower", "range": [None, None],
-                                  "scores": "score", "consumes": ["attribution"]}},
+        "metrics": {"stability": {"name": "stability", "unit": "", "direction": "lower",
+                                  "range": [None, None], "scores": "score", "consumes": ["attribution"]}},
         "boards": [{"name": "b", "rows": ["dataset", "defense"], "metrics": [], "rank_by": None,
                     "expected": None}],
     }  # fmt: skip
