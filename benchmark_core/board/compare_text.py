@@ -235,7 +235,8 @@ def _summary(found: Comparison, *, everything: bool) -> str:
     same = number["tie"] + number["identical"]
     more = []
     if number["identical"]:
-        more.append(f"{count(number['identical'])} identical")
+        every = number["identical"] == len(found.cells) > 1
+        more.append(f"{'all ' if every else ''}{count(number['identical'])} identical")
     points = [abs(c.pair.difference) for c in found.of("tie") if c.unit == "%" and c.pair is not None]
     if points:
         more.append(f"largest: {significant(100 * max(points), 2)} points")

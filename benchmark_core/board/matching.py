@@ -216,7 +216,8 @@ class Matcher:
         for name, row in zip(names, rows, strict=True):
             done = sum(v is not None for v in row.values)
             if done < len(row.values):
-                raise _NotComparable(f"{name} has {done} of {plural(len(row.values), 'seed')}")
+                of = plural(len(row.values), "seed")
+                raise _NotComparable(f"{name} has {done} of {of}{_what_both_have(rows, a, b)}")
         seeds = [[one.seed for one in side] for side in (a, b)]
         if seeds[0] != seeds[1]:
             raise _NotComparable(
@@ -289,6 +290,23 @@ def _different(
     if mine.index != theirs.index:
         return "samples"
     return "targets" if mine.aims != theirs.aims else None
+
+
+def _what_both_have(rows: Sequence[Scores], a: Sequence[Seed], b: Sequence[Seed]) -> str:
+    """Whoever makes a few numbers of somebody else's again wants to know whether they are the same."""
+    if [one.seed for one in a] != [one.seed for one in b]:
+        return ""
+    left, right = ([Scores([v], [m], 0) for v, m in zip(row.values, row.valid, strict=True)] for row in rows)
+    same = [
+        _identical(x, y)
+        for x, y in zip(left, right, strict=True)
+        if x.values[0] is not None and y.values[0] is not None
+    ]
+    if not same:
+        return ""
+    if all(same):
+        return "; what both have is identical"
+    return f"; {count(same.count(False))} of the {count(len(same))} that both have differ"
 
 
 def _identical(left: Scores, right: Scores) -> bool:

@@ -92,6 +92,13 @@ def check_scores(ref: MethodRef, spec: MetricSpec, scores: Any, n: int) -> None:
     slack = 1e-4 * max(1.0, abs(low) if abs(low) < 1e30 else 1.0)
     inside = bool(((finite >= low - slack) & (finite <= high + slack)).all())
     _expect(inside, f"{name}: a score lies outside its range [{low:g}, {high:g}]")
+    if spec.scores == "bernoulli":
+        between = finite[(finite != 0) & (finite != 1)]
+        if len(between):
+            raise BrokenContract(
+                f"{name}: its scores are 'bernoulli', 0 or 1 each, and {len(between)} of {n} are not, such "
+                f"as {float(between[0]):g}; say scores='score' in its spec"
+            )
 
 
 def _check_ball(what: str, ref: MethodRef, spec: AttackSpec, delta: Tensor) -> None:

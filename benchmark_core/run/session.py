@@ -40,10 +40,8 @@ def run_plan(
     """
     for start in only:
         if not any(key.startswith(start) for key in plan.nodes):
-            raise RobexError(
-                f"--only {start}: no node of this suite has a key that starts so (`robex plan` with --json "
-                "lists them)"
-            )
+            where = _made_otherwise(plan, store, start)
+            raise RobexError(f"--only {start}: no node of this suite has a key that starts so{where}")
     if executor == "inline" and plan.suite.limits.memory is not None:
         raise RobexError(
             "--executor inline cannot keep to limits: memory; leave it out, or say --set limits.memory=null"
@@ -71,6 +69,21 @@ def run_plan(
         only=only,
     )
     return scheduler.run()
+
+
+def _made_otherwise(plan: Plan, store: Store, start: str) -> str:
+    """Where to look: a record of the store may have been made by other code or with other params."""
+    try:
+        record = store.record(store.find(start))
+    except RobexError:
+        record = {}
+    for key, node in plan.nodes.items():
+        if record and node.stage == record.get("stage") and dict(node.where) == record.get("where"):
+            return (
+                "; the store's record was made by other code, or with other params or inputs: the same place "
+                f"is now --only {key[:12]}"
+            )
+    return " (`robex plan` with --json lists them)"
 
 
 def _damaged(plan: Plan, store: Store) -> list[DamagedNode]:

@@ -127,13 +127,18 @@ def test_other_data_are_not_comparable(made, other):
 
 @pytest.mark.parametrize(
     ("seeds", "lost", "reason"),
-    [(3, 1, "new has 2 of 3 seeds"), (5, None, "old has 3 seeds and new 5")],
+    [
+        (3, 1, "new has 2 of 3 seeds; what both have is identical"),  # made again, to see whether it is so
+        (3, 2, "new has 2 of 3 seeds; 1 of the 2 that both have differ"),
+        (5, None, "old has 3 seeds and new 5"),
+    ],
 )
 def test_missing_and_other_seeds(made, other, seeds, lost, reason):
     fill(made, defenses=("AT",))
     for seed in range(seeds):
+        y = noisy(5, seed if lost != 2 else seed * 10)
         other.add(
-            None if seed == lost else noisy(5, seed), np.arange(200),
+            None if seed == lost else y, np.arange(200),
             metric="distance", seed=seed, defense="AT", attack="pgd",
         )  # fmt: skip
     assert compared(made, other).cells[0].reason == reason

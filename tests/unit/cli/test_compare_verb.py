@@ -30,7 +30,7 @@ def test_a_store_equals_itself(ran, capsys):
     assert main(["compare", ran.store, ran.store, "--check"]) == 0
     out, err = capsys.readouterr()
     assert "3 cells on both sides, 0 only left, 0 only right." in out
-    assert "0 differ, 3 cannot be separated (3 identical)." in out
+    assert "0 differ, 3 cannot be separated (all 3 identical)." in out
     assert "Why" not in out
     assert err == ""
 

@@ -85,7 +85,7 @@ def test_a_page_of_a_bundle_lies_where_it_was_asked_for(file, capsys, monkeypatc
 def test_a_bundle_is_compared_with_a_store(store, file, capsys):
     found = shown(capsys, "compare", file, store, "--check").out
     assert "3 cells on both sides, 0 only left" in found
-    assert "(3 identical)" in found
+    assert "(all 3 identical)" in found
 
 
 @pytest.mark.parametrize("words", [["cache", "ls", "--store"], ["bundle", "tiny", "--store"]])

@@ -9,9 +9,11 @@ import torch
 from benchmark_core.errors import RobexError
 from benchmark_core.interfaces import Scores
 from benchmark_core.registry import Registry
+from benchmark_core.run.checks import BrokenContract, check_scores
 from benchmark_core.run.events import NodeFailed, NodeFinished, NodeProgress, RunFinished, RunStarted, Warned
 from benchmark_core.run.session import run_plan
 from benchmark_core.store import Store
+from benchmark_core.suite import make_ref
 
 FULL = """
 defenses: [{use: toy-train, as: A}, {use: toy-nest, attack: {use: toy-shift, eps: 0.1}, as: B}]
@@ -307,6 +309,23 @@ def test_only_one_node_and_what_it_needs(planned, run):
     assert report.ran == 5
     with pytest.raises(RobexError, match="--only beef: no node"):
         run(plan, only=[plan.cells[1].key[:12], "beef"])
+
+
+def test_a_record_that_was_made_otherwise_says_what_it_is_now(planned, run):
+    suite = "datasets: [{use: toy, size: %d}]\nattacks: [{use: toy-shift, eps: 0.1}]\nmetrics: [toy-robust]"
+    before, now = planned(suite % 60), planned(suite % 61)
+    run(before)
+    with pytest.raises(RobexError) as told:
+        run(now, only=[before.cells[0].key[:12]])
+    assert str(told.value).endswith(f"the same place is now --only {now.cells[0].key[:12]}")
+
+
+def test_scores_that_are_said_to_be_0_or_1(toys):
+    spec, ref = toys.get("metric", "toy-robust"), make_ref(toys, "metric", "toy-robust", {})
+    assert spec.scores == "bernoulli"
+    check_scores(ref, spec, Scores(torch.tensor([0.0, 1.0, 0.0])), 3)
+    with pytest.raises(BrokenContract, match="2 of 3 are not, such as 0"):
+        check_scores(ref, spec, Scores(torch.tensor([0.25, 1.0, 0.5])), 3)
 
 
 def test_progress_inside_a_node_is_told(planned, run):
