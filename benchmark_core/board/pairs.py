@@ -157,9 +157,8 @@ def _crossed(found: Products, kind: Kind) -> Pairs:
         diagonal = squares.diagonal().copy()
         return diagonal.take(j) + diagonal.take(k)
 
-    total = found.total.take(at)
+    total, of_ones = found.total.take(at), less(ones) if binary else ones
     if binary:
-        of_ones = less(ones)
         apart = ones.take(j) + ones.take(k) - 2 * total  # an exact number of samples
         d = of_ones / count
         sst = np.maximum(0.0, apart - of_ones**2 / count)
