@@ -203,9 +203,11 @@ class Facts:
         except OSError:
             return None
 
-    def expect(self, columns: Iterable[Sequence[str]]) -> None:
+    def expect(self, columns: Sequence[Sequence[str]]) -> None:
         """Says which columns will be asked for, in about this order: if there are many, a process beside this
         one looks at the result files meanwhile."""
+        if sum(map(len, columns)) < _MANY or not able():
+            return
         named = {_name(keys): keys for keys in columns}
         names, held = list(named), set[str]()
         with self._dropped_if_damaged():
@@ -214,7 +216,7 @@ class Facts:
                 query = f"SELECT name FROM columns WHERE name IN ({', '.join('?' * len(some))})"
                 held.update(name for (name,) in self._db.execute(query, some))
         groups = {name: keys for name, keys in named.items() if name in held}
-        if sum(map(len, groups.values())) >= _MANY and able():
+        if sum(map(len, groups.values())) >= _MANY:
             with suppress(OSError):  # then this process looks
                 self._ahead = Ahead(self._nodes, groups, RESULT)
 

@@ -47,6 +47,7 @@ class Facts:
     def __init__(self, store: Store, manifest: Mapping[str, Any]) -> None:
         self.store, self.manifest = store, manifest
         self._records: dict[str, dict[str, Any] | None] = {}
+        self._whole: dict[str, bool] = {}
         self.cells: dict[frozenset[tuple[str, str]], list[Seed]] = {}
         for at, key, selection, result in cells_in(manifest).listed():
             place = frozenset((c, label) for c, label in at.items() if c != "seed")
@@ -70,11 +71,23 @@ class Facts:
                 self._records[key] = None
         return self._records[key] or {}
 
+    def _is_whole(self, record: Mapping[str, Any]) -> bool:
+        """Whether it says all that a run writes: what somebody else has written may not. Many cells ask of
+        one record."""
+        key = record.get("key", "")
+        if key not in self._whole:
+            try:
+                check_record(record, whole=True)
+                self._whole[key] = True
+            except Misshapen:
+                self._whole[key] = False
+        return self._whole[key]
+
     # -- one number --
 
     def origin(self, seeds: Iterable[Seed]) -> Origin:
         seeds = list(seeds)
-        made = [r for s in seeds if _is_whole(r := self.record(s.result))]
+        made = [r for s in seeds if self._is_whole(r := self.record(s.result))]
         selections = [self.record(s.selection) for s in seeds]
         wishes = dict.fromkeys(_wish(s) for s in selections if s)
         return Origin("; ".join(filter(None, wishes)), _ran(made), _passes(made), _versions(made))
@@ -150,7 +163,7 @@ class Facts:
 
     def provenance(self) -> Iterator[tuple[str, str]]:
         """(what, value) lines about versions, plugins, git, hardware and cost; empty without records."""
-        records = list(filter(_is_whole, self.results))
+        records = list(filter(self._is_whole, self.results))
         if not records:
             return
         environments = [r["environment"] for r in records]
@@ -182,15 +195,6 @@ class Facts:
             f"{duration(sum(seconds.values()))} of work ({stages}); {count(forward)} forward and "
             f"{count(backward)} backward passes; at most {size(max(r['peak_memory'] for r in records))}"
         )
-
-
-def _is_whole(record: Mapping[str, Any]) -> bool:
-    """Whether it says all that a run writes: what somebody else has written may not."""
-    try:
-        check_record(record, whole=True)
-    except Misshapen:
-        return False
-    return True
 
 
 def _wish(selection: Mapping[str, Any]) -> str:

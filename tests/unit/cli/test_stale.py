@@ -67,18 +67,24 @@ def test_telling_of_a_change_imports_nothing_heavy(ran, edited):
     assert not modules & HEAVY
 
 
-def test_failures_of_a_mended_method_are_old(suite, tmp_path, capsys):
+@pytest.fixture
+def failed(suite, tmp_path, capsys):
+    """A store in which the suite ran with a plugin file whose method fails; the file, the suite's text, and
+    what was said last."""
     store, plugin = str(tmp_path / "s"), tmp_path / "failing_plugin.py"
     plugin.write_text(FAILING)
     text = suite.read_text().replace("[saliency]", "[failing]")
     suite.write_text(text)
     try:
         assert main(["run", str(suite), "--store", store, "--plugin", str(plugin), "-q"]) == 1
-        assert capsys.readouterr().err.splitlines()[-1] == (
-            f"2 nodes failed, 2 more did not run: robex status tiny --store {store}"
-        )
     finally:
         sys.modules.pop("failing_plugin", None)
+    return store, plugin, text, capsys.readouterr().err.splitlines()[-1]
+
+
+def test_failures_of_a_mended_method_are_old(suite, failed, tmp_path, capsys):
+    store, _, text, said = failed
+    assert said == f"2 nodes failed, 2 more did not run: robex status tiny --store {store}"
     suite.write_text(text.replace("[failing]", "[{use: saliency, as: failing}]"))  # other keys, equal names
     assert main(["run", str(suite), "--store", store, "-q"]) == 0
     capsys.readouterr()
@@ -92,16 +98,8 @@ def test_failures_of_a_mended_method_are_old(suite, tmp_path, capsys):
     assert not list(failures.iterdir())
 
 
-def test_a_suite_that_ran_with_a_plugin_file_is_shown_without_it(suite, tmp_path, capsys):
-    store, plugin = str(tmp_path / "s"), tmp_path / "failing_plugin.py"
-    plugin.write_text(FAILING)
-    text = suite.read_text().replace("[saliency]", "[failing]")
-    suite.write_text(text)
-    try:
-        assert main(["run", str(suite), "--store", store, "--plugin", str(plugin), "-q"]) == 1
-    finally:
-        sys.modules.pop("failing_plugin", None)
-    capsys.readouterr()
+def test_a_suite_that_ran_with_a_plugin_file_is_shown_without_it(suite, failed, capsys):
+    store, plugin, text, _ = failed
     for verb in ("table", "status", "report"):
         assert main([verb, str(suite), "--store", store]) == 0
         out, err = capsys.readouterr()
